@@ -1,0 +1,478 @@
+//! [`Record`], its kinds and codes, and the check that every record passes before anything trusts it.
+
+use core::fmt;
+
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
+
+use super::{FRAGS_MAX, NAME_MAX, PROTOCOL};
+
+/// Bytes of a record before its body.
+pub const HEAD: usize = 80;
+/// Bytes of body that one record can carry.
+pub const BODY: usize = 168;
+
+/// One chat record: 80 bytes of head, 168 of body. All numbers are in the machine's own byte order.
+///
+/// Which field means what for which kind is set out in `docs/protocol.md`; the fields' doc comments give the
+/// common meaning.
+#[repr(C)]
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Record {
+    /// A [`Kind`].
+    pub kind: u16,
+    /// Bits of [`flags`].
+    pub flags: u16,
+    /// ACK: the kind that is answered. ERROR, REFUSED: an [`ErrorCode`]. HELLO: an [`OverflowPolicy`].
+    /// LEFT, GOODBYE: a [`LeaveReason`].
+    pub code: u16,
+    /// Bytes of `body` in use.
+    pub len: u16,
+    /// To a client: this record's number in the client's ring, from 1, without holes unless records were lost.
+    /// From a client: HELLO's nonce, else 0.
+    pub number: u64,
+    /// From a client: the command's number, from 1. To a client: the number of the command this answers, else 0.
+    pub command: u64,
+    /// The client that sends, or that the record is about.
+    pub client: u32,
+    /// From a client: the token that WELCOME gave. HELLO: the protocol version. WELCOME: the token.
+    pub generation: u32,
+    /// The room's id, 0 for none. Ids are not used again while the server lives.
+    pub room: u32,
+    /// How many leading bytes of the body are a nick.
+    pub nick_len: u8,
+    /// This fragment's index, from 0.
+    pub frag: u8,
+    /// How many fragments the text has, at least 1.
+    pub frags: u8,
+    /// Zero.
+    pub spare: u8,
+    /// A count that the kind defines (members of a room, entries of a list).
+    pub count: u32,
+    /// Zero.
+    pub spare2: u32,
+    /// The message's number in its room, from 1. MEMBER, ROOM: the entry's index, from 1.
+    pub room_seq: u64,
+    /// When the sender pushed it, nanoseconds of CLOCK_MONOTONIC.
+    pub sent_ns: u64,
+    /// When the router took it, nanoseconds of CLOCK_MONOTONIC.
+    pub routed_ns: u64,
+    /// When a broadcaster put it into this client's ring, nanoseconds of CLOCK_MONOTONIC.
+    pub delivered_ns: u64,
+    /// Nick, then text or name; only `len` bytes count.
+    pub body: [u8; BODY],
+}
+
+const _: () = assert!(size_of::<Record>() == HEAD + BODY && size_of::<Record>().is_multiple_of(8));
+const _: () = assert!(core::mem::offset_of!(Record, body) == HEAD);
+
+/// Bits of [`Record::flags`].
+pub mod flags {
+    /// A direct message.
+    pub const DIRECT: u16 = 1;
+    /// An action (`/me waves`): to be shown as `* nick waves`.
+    pub const ACTION: u16 = 2;
+    /// SAY, DM: the client sends this command again because it heard no answer.
+    pub const RETRY: u16 = 4;
+}
+
+macro_rules! wire_enum {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $value:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u16)]
+        #[non_exhaustive]
+        pub enum $name { $($(#[$vmeta])* $variant = $value),+ }
+
+        impl $name {
+            /// The variant with this number, if there is one.
+            #[must_use]
+            pub const fn from_wire(value: u16) -> Option<Self> {
+                match value { $($value => Some(Self::$variant),)+ _ => None }
+            }
+            /// The number that travels.
+            #[must_use]
+            pub const fn wire(self) -> u16 { self as u16 }
+        }
+    };
+}
+
+wire_enum! {
+    /// What a record is. Below 100: from a client to the server. From 100: from the server to a client.
+    Kind {
+        /// First record of a client: nick, reply ring, overflow policy.
+        Hello = 1,
+        /// Enter a room, leaving the former one.
+        Join = 2,
+        /// A message to the room.
+        Say = 3,
+        /// A message to one client.
+        Dm = 4,
+        /// List the members of the room.
+        Who = 5,
+        /// Leave the room.
+        Leave = 6,
+        /// Leave for good.
+        Quit = 7,
+        /// Ask for an ACK and nothing else.
+        Ping = 8,
+        /// Change the nick.
+        Nick = 9,
+        /// List the rooms.
+        List = 10,
+        /// HELLO was accepted.
+        Welcome = 100,
+        /// HELLO was refused, with an [`ErrorCode`].
+        Refused = 101,
+        /// A command was carried out.
+        Ack = 102,
+        /// A command was not carried out, with an [`ErrorCode`].
+        Error = 103,
+        /// A message in the room.
+        Message = 104,
+        /// A direct message.
+        Direct = 105,
+        /// Someone entered the room.
+        Joined = 106,
+        /// Someone left the room.
+        Left = 107,
+        /// Someone in the room changed nick.
+        Renamed = 108,
+        /// One entry of WHO's answer.
+        Member = 109,
+        /// One entry of LIST's answer.
+        Room = 110,
+        /// Records were lost because this client's ring was full.
+        Lost = 111,
+        /// The server ends this session.
+        Goodbye = 112,
+    }
+}
+
+impl Kind {
+    /// Whether clients send this kind.
+    #[must_use]
+    pub const fn is_command(self) -> bool {
+        self.wire() < 100
+    }
+}
+
+wire_enum! {
+    /// Why a command was not carried out.
+    ErrorCode {
+        /// Another client has this nick.
+        NickTaken = 1,
+        /// The nick breaks the rules for names.
+        NickInvalid = 2,
+        /// Client and server speak different protocol versions or record layouts.
+        LayoutDiffers = 3,
+        /// The server has as many clients as it takes.
+        ServerFull = 4,
+        /// The command needs a room and the client is in none.
+        NotInRoom = 5,
+        /// No client has this nick or id.
+        NoSuchClient = 6,
+        /// The text is longer than the limit.
+        TextTooLong = 7,
+        /// The text is empty or not UTF-8.
+        TextInvalid = 8,
+        /// The room name breaks the rules for names.
+        RoomInvalid = 9,
+        /// The record's fields contradict each other.
+        Malformed = 10,
+        /// The kind is unknown, or not one that clients send.
+        UnknownKind = 11,
+        /// The client id is known, the token is not its.
+        StaleGeneration = 12,
+        /// The reply ring named in HELLO cannot be used.
+        RingInvalid = 13,
+        /// The recipient's ring is full and its policy drops.
+        NotDelivered = 14,
+        /// The overflow policy or its limit is more than the server grants.
+        PolicyRefused = 15,
+        /// The server is shutting down.
+        ShuttingDown = 16,
+        /// The server has as many rooms as it takes.
+        TooManyRooms = 17,
+        /// Fragments were missing when another command came, or came out of order.
+        FragmentLost = 18,
+    }
+}
+
+wire_enum! {
+    /// Why a client is no longer in a room, or no longer connected.
+    LeaveReason {
+        /// LEAVE.
+        Left = 1,
+        /// JOIN of another room.
+        Moved = 2,
+        /// QUIT.
+        Quit = 3,
+        /// Its process ended without QUIT.
+        Died = 4,
+        /// Its heartbeat stopped.
+        Hung = 5,
+        /// It damaged its reply ring or broke the protocol.
+        Misbehaved = 6,
+        /// The server shut down.
+        Shutdown = 7,
+    }
+}
+
+wire_enum! {
+    /// What happens to records for a client whose reply ring is full. The client chooses in HELLO.
+    OverflowPolicy {
+        /// The newest are dropped, and counted in a LOST record.
+        Drop = 1,
+        /// They wait for at most a bounded time (limit: milliseconds), then count as dropped.
+        Block = 2,
+        /// They wait in a bounded buffer on the server's side (limit: records), then count as dropped.
+        Spill = 3,
+    }
+}
+
+/// Body of WELCOME.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct WelcomeBody {
+    /// How often the client must stamp its heartbeat word, nanoseconds.
+    pub heartbeat_ns: u64,
+    /// How old a heartbeat may grow before the client counts as hung, nanoseconds.
+    pub hang_ns: u64,
+    /// When the client should send a command again, nanoseconds.
+    pub retry_ns: u64,
+    /// Longest text, bytes.
+    pub text_max: u32,
+    /// Longest nick or room name, bytes.
+    pub name_max: u32,
+    /// Most clients.
+    pub clients_max: u32,
+    /// Most rooms.
+    pub rooms_max: u32,
+    /// The granted policy's limit: milliseconds for block, records for spill, else 0.
+    pub policy_limit: u32,
+    /// The server's process id.
+    pub server_pid: u32,
+}
+
+/// Body of LOST: what one run of lost records contained.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct LostBody {
+    /// First and last lost record number of this client's ring.
+    pub first_number: u64,
+    /// See `first_number`.
+    pub last_number: u64,
+    /// First and last lost message number of the room; both 0 if no room message was lost.
+    pub first_seq: u64,
+    /// See `first_seq`.
+    pub last_seq: u64,
+    /// Room messages lost (not fragments).
+    pub messages: u32,
+    /// Direct messages lost.
+    pub directs: u32,
+    /// Other records lost: answers and notices.
+    pub others: u32,
+    /// Zero.
+    pub spare: u32,
+}
+
+/// What is wrong with a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Bad {
+    /// No such kind.
+    Kind(u16),
+    /// `len` is more than a body holds.
+    Length(u16),
+    /// `nick_len` is more than `len` or than a name may have.
+    NickLength(u8),
+    /// `frag` and `frags` contradict each other or the limit.
+    Fragment(u8, u8),
+    /// The used part of the body is not UTF-8.
+    Utf8,
+    /// The body is shorter than its kind needs.
+    Short,
+}
+
+impl fmt::Display for Bad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kind(kind) => write!(f, "record kind {kind} is unknown"),
+            Self::Length(len) => write!(f, "body length {len} is over {BODY}"),
+            Self::NickLength(len) => write!(f, "nick length {len} is over the body or over {NAME_MAX}"),
+            Self::Fragment(frag, frags) => write!(f, "fragment {frag} of {frags} (at most {FRAGS_MAX})"),
+            Self::Utf8 => write!(f, "the body is not UTF-8"),
+            Self::Short => write!(f, "the body is shorter than this kind needs"),
+        }
+    }
+}
+
+impl core::error::Error for Bad {}
+
+/// A checked view of a private copy of a record: kind known, lengths in range, text UTF-8.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// The kind.
+    pub kind: Kind,
+    /// The leading nick (or empty).
+    pub nick: &'a str,
+    /// What follows the nick (for WELCOME and LOST: empty, use [`Record::welcome`] and [`Record::lost`]).
+    pub text: &'a str,
+}
+
+impl Record {
+    /// An empty record of this kind: one fragment, everything else zero.
+    #[must_use]
+    pub fn new(kind: Kind) -> Self {
+        let mut record = Self::new_zeroed();
+        record.kind = kind.wire();
+        record.frags = 1;
+        record
+    }
+
+    /// The record with this nick and text as its body.
+    ///
+    /// # Panics
+    /// If they do not fit; cut a text with [`super::fragments`] first.
+    #[must_use]
+    pub fn with_body(mut self, nick: &str, text: &str) -> Self {
+        self.set_body(nick, text);
+        self
+    }
+
+    /// Sets nick and text as the body.
+    ///
+    /// # Panics
+    /// If they do not fit.
+    pub fn set_body(&mut self, nick: &str, text: &str) {
+        let (head, len) = (nick.len(), nick.len() + text.len());
+        assert!(head <= NAME_MAX && len <= BODY, "body of {len} bytes");
+        self.body[..head].copy_from_slice(nick.as_bytes());
+        self.body[head..len].copy_from_slice(text.as_bytes());
+        self.nick_len = head as u8;
+        self.len = len as u16;
+    }
+
+    /// Bytes of the record that need to be copied: head and the used part of the body.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        HEAD + usize::from(self.len).min(BODY)
+    }
+
+    /// How many bytes of a record count, read off its first 48 bytes: for a reader that copies only those.
+    #[must_use]
+    pub fn used_from_prefix(prefix: &[u8]) -> usize {
+        match prefix.get(6..8) {
+            Some(len) => HEAD + usize::from(u16::from_ne_bytes([len[0], len[1]])).min(BODY),
+            None => HEAD + BODY,
+        }
+    }
+
+    /// Checks kind, lengths, fragment numbers and UTF-8.
+    ///
+    /// # Errors
+    /// [`Bad`] says which of them is wrong.
+    pub fn check(&self) -> Result<Message<'_>, Bad> {
+        let kind = Kind::from_wire(self.kind).ok_or(Bad::Kind(self.kind))?;
+        let len = usize::from(self.len);
+        let nick_len = usize::from(self.nick_len);
+        if len > BODY {
+            return Err(Bad::Length(self.len));
+        }
+        if nick_len > len || nick_len > NAME_MAX {
+            return Err(Bad::NickLength(self.nick_len));
+        }
+        if self.frag >= self.frags || usize::from(self.frags) > FRAGS_MAX {
+            return Err(Bad::Fragment(self.frag, self.frags));
+        }
+        if matches!(kind, Kind::Welcome | Kind::Lost) {
+            let need = if kind == Kind::Welcome { size_of::<WelcomeBody>() } else { size_of::<LostBody>() };
+            return if len < need { Err(Bad::Short) } else { Ok(Message { kind, nick: "", text: "" }) };
+        }
+        let nick = core::str::from_utf8(&self.body[..nick_len]).map_err(|_| Bad::Utf8)?;
+        let text = core::str::from_utf8(&self.body[nick_len..len]).map_err(|_| Bad::Utf8)?;
+        Ok(Message { kind, nick, text })
+    }
+
+    /// The body as [`WelcomeBody`].
+    #[must_use]
+    pub fn welcome(&self) -> WelcomeBody {
+        WelcomeBody::read_from_prefix(&self.body).expect("a body holds a WelcomeBody").0
+    }
+
+    /// The body as [`LostBody`].
+    #[must_use]
+    pub fn lost(&self) -> LostBody {
+        LostBody::read_from_prefix(&self.body).expect("a body holds a LostBody").0
+    }
+
+    /// Sets the body to a plain structure ([`WelcomeBody`], [`LostBody`]).
+    ///
+    /// # Panics
+    /// If it is larger than a body.
+    pub fn set_struct<T: IntoBytes + Immutable>(&mut self, body: &T) {
+        let bytes = body.as_bytes();
+        self.body[..bytes.len()].copy_from_slice(bytes);
+        self.len = bytes.len() as u16;
+        self.nick_len = 0;
+    }
+
+    /// A HELLO of this protocol version.
+    #[must_use]
+    pub fn hello(nick: &str, ring: &str, policy: OverflowPolicy, limit: u32, nonce: u64) -> Self {
+        let mut record = Self::new(Kind::Hello).with_body(nick, ring);
+        record.code = policy.wire();
+        record.generation = PROTOCOL;
+        record.count = limit;
+        record.number = nonce;
+        record.command = 1;
+        record
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("kind", &Kind::from_wire(self.kind))
+            .field("code", &self.code)
+            .field("number", &self.number)
+            .field("command", &self.command)
+            .field("client", &self.client)
+            .field("room", &self.room)
+            .field("count", &self.count)
+            .field("room_seq", &self.room_seq)
+            .field("frag", &(self.frag, self.frags))
+            .field("body", &String::from_utf8_lossy(&self.body[..usize::from(self.len).min(BODY)]))
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_says_how_much_of_it_counts() {
+        let record = Record::new(Kind::Say).with_body("ann", "hello");
+        assert_eq!(record.used(), 80 + 8);
+        assert_eq!(Record::used_from_prefix(&record.as_bytes()[..48]), 88);
+        assert_eq!(record.check().map(|m| (m.nick, m.text)), Ok(("ann", "hello")));
+    }
+
+    #[test]
+    fn every_field_that_lies_is_named() {
+        let good = Record::new(Kind::Say).with_body("ann", "hello");
+        let spoil = |f: fn(&mut Record)| {
+            let mut record = good;
+            f(&mut record);
+            record.check().map(|_| ()).unwrap_err()
+        };
+        assert_eq!(spoil(|r| r.kind = 999), Bad::Kind(999));
+        assert_eq!(spoil(|r| r.len = 169), Bad::Length(169));
+        assert_eq!(spoil(|r| r.nick_len = 9), Bad::NickLength(9));
+        assert_eq!(spoil(|r| r.frags = 0), Bad::Fragment(0, 0));
+        assert_eq!(spoil(|r| r.frags = 27), Bad::Fragment(0, 27));
+        assert_eq!(spoil(|r| r.body[4] = 0xff), Bad::Utf8);
+        assert_eq!(spoil(|r| r.kind = Kind::Lost.wire()), Bad::Short);
+    }
+}

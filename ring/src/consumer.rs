@@ -1,0 +1,311 @@
+//! [`Consumer`]: the reading end of a ring.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::time::Duration;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::Record;
+use crate::error::PopError;
+use crate::memory::Memory;
+use crate::owners::{self, CONSUMER};
+use crate::protocol::{Head, Reader};
+use crate::region::Region;
+use crate::slot::{copy_out, copy_out_used};
+use crate::sync::Ordering;
+use crate::wait::{Pace, Pacer, Wait};
+
+/// The reading end of a ring. It belongs to one thread at a time; it may be sent to another.
+///
+/// ```
+/// use halyard_ring::{PopError, Ring, RingOptions};
+/// let ring = Ring::<u64>::heap(&RingOptions::spsc(4));
+/// let (mut producer, mut consumer) = (ring.producer()?, ring.consumer()?);
+/// producer.push_batch(&[1, 2, 3])?;
+/// assert_eq!(consumer.try_pop(), Ok(1));
+/// let mut rest = Vec::new();
+/// consumer.drain(10, |record| rest.push(*record))?;
+/// assert_eq!(rest, [2, 3]);
+/// assert_eq!(consumer.try_pop(), Err(PopError::Empty));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Consumer<R> {
+    reader: Reader<Region>,
+    wait: Wait,
+    grace: Duration,
+    /// The claimed head that is being waited for, and since when.
+    claimed: Option<(u64, Instant)>,
+    /// When the owners of slots in quarantine were last looked after.
+    reaped: Instant,
+    nudges: u32,
+    /// Counting mode: a token of `ready` whose record was not taken yet.
+    token: bool,
+    record: PhantomData<fn() -> R>,
+}
+
+/// How often the owners of slots in quarantine are looked after, while the consumer is idle.
+const REAP_EVERY: Duration = Duration::from_millis(100);
+
+impl<R: Record> Consumer<R> {
+    pub(crate) fn new(region: Arc<Region>, grace: Duration) -> Self {
+        let reader = Reader::new(region);
+        let nudges = reader.nudges();
+        Self {
+            reader,
+            wait: Wait::default(),
+            grace,
+            claimed: None,
+            reaped: Instant::now(),
+            nudges,
+            token: false,
+            record: PhantomData,
+        }
+    }
+
+    /// How to wait for a record; adaptive by default.
+    pub fn set_wait(&mut self, wait: Wait) {
+        self.wait = wait;
+    }
+
+    /// The next position to read: how many positions this ring has left behind.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.reader.head()
+    }
+
+    /// Pops the next record if there is one.
+    ///
+    /// # Errors
+    /// [`PopError::Empty`], [`PopError::Closed`] or [`PopError::Corrupt`].
+    #[inline]
+    pub fn try_pop(&mut self) -> Result<R, PopError> {
+        self.ready_now()?;
+        let record = self.take(copy_out)?;
+        self.reader.freed(1);
+        Ok(record)
+    }
+
+    /// Pops the next record, waiting for it as long as it takes.
+    ///
+    /// # Errors
+    /// [`PopError::Closed`] or [`PopError::Corrupt`].
+    pub fn pop(&mut self) -> Result<R, PopError> {
+        self.pop_waiting(None)
+    }
+
+    /// Pops the next record, waiting for it for at most `timeout`.
+    ///
+    /// # Errors
+    /// [`PopError::TimedOut`], [`PopError::Closed`] or [`PopError::Corrupt`].
+    pub fn pop_timeout(&mut self, timeout: Duration) -> Result<R, PopError> {
+        self.pop_waiting(Some(timeout))
+    }
+
+    fn pop_waiting(&mut self, timeout: Option<Duration>) -> Result<R, PopError> {
+        match self.try_pop() {
+            Err(PopError::Empty) => {}
+            other => return other,
+        }
+        let mut pacer = Pacer::new(self.wait, timeout);
+        loop {
+            // A nudge is for `wait`; here it must not keep the thread from sleeping.
+            self.nudges = self.reader.nudges();
+            if self.await_ready(&mut pacer)? {
+                return self.try_pop();
+            }
+        }
+    }
+
+    /// Pops the next record into `record`, copying only the bytes that count: `used` gets the record's first bytes
+    /// (56, or the whole record if it is shorter) and says how many that is. The rest of `record` keeps what it had.
+    ///
+    /// # Errors
+    /// As [`try_pop`](Self::try_pop).
+    #[inline]
+    pub fn try_pop_prefix(&mut self, record: &mut R, used: fn(&[u8]) -> usize) -> Result<(), PopError> {
+        self.ready_now()?;
+        self.take(|source| copy_out_used(source, record, used))?;
+        self.reader.freed(1);
+        Ok(())
+    }
+
+    /// Pops up to `max` records that are there now and hands each to `each`. Returns how many. Sleeping producers
+    /// are woken once.
+    ///
+    /// # Errors
+    /// [`PopError::Closed`] or [`PopError::Corrupt`] if there was not even one; an empty ring is `Ok(0)`.
+    pub fn drain(&mut self, max: usize, mut each: impl FnMut(&R)) -> Result<usize, PopError> {
+        let mut count = 0;
+        while count < max {
+            let record: Result<R, PopError> = self.ready_now().and_then(|()| self.take(copy_out));
+            match record {
+                Ok(record) => {
+                    count += 1;
+                    self.reader.freed(1);
+                    each(&record);
+                }
+                Err(PopError::Empty) => break,
+                Err(error) if count == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(count)
+    }
+
+    /// Waits for at most `timeout` until there is something to pop. False after the time-out, or when the ring was
+    /// [nudged](crate::Ring::nudge): so a thread can wait for records and for something else at once.
+    ///
+    /// # Errors
+    /// [`PopError::Closed`] or [`PopError::Corrupt`].
+    pub fn wait(&mut self, timeout: Duration) -> Result<bool, PopError> {
+        match self.ready_now() {
+            Ok(()) => return Ok(true),
+            Err(PopError::Empty) => {}
+            Err(error) => return Err(error),
+        }
+        let mut pacer = Pacer::new(self.wait, Some(timeout));
+        loop {
+            let nudges = self.reader.nudges();
+            if nudges != self.nudges {
+                self.nudges = nudges;
+                return Ok(false);
+            }
+            match self.await_ready(&mut pacer) {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(PopError::TimedOut) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// After [`PopError::Corrupt`]: frees the damaged slot by force and goes on behind it. What it held is lost.
+    pub fn skip_damaged(&mut self) {
+        self.reader.step_over_damage();
+    }
+
+    /// One step of a wait: looks, and paces or sleeps if there is nothing.
+    fn await_ready(&mut self, pacer: &mut Pacer) -> Result<bool, PopError> {
+        match self.ready_now() {
+            Ok(()) => return Ok(true),
+            Err(PopError::Empty) => {}
+            Err(error) => return Err(error),
+        }
+        // In front of a claim, no longer than its grace.
+        let limit = self.claimed.map(|(_, since)| (since + self.grace).saturating_duration_since(Instant::now()));
+        match pacer.pace(limit) {
+            Pace::Look => {}
+            Pace::TimedOut => return Err(PopError::TimedOut),
+            Pace::Sleep(max) => self.sleep(max),
+        }
+        Ok(false)
+    }
+
+    fn sleep(&mut self, max: Duration) {
+        self.look_after_quarantine();
+        if self.reader.is_counting() {
+            if self.token {
+                // A token, and a claim at the head: its owner posts for its own record only.
+                std::thread::sleep(max.min(Duration::from_millis(1)));
+            } else {
+                self.token = self.reader.memory.ready().wait_timeout(max);
+            }
+        } else if let Ok(awaited @ (Head::Empty | Head::Claimed(_))) = self.reader.look() {
+            self.reader.park(awaited, self.nudges, max);
+        }
+    }
+
+    /// Ok if a record stands at the head. Passes over a claim whose grace is over.
+    #[inline]
+    fn ready_now(&mut self) -> Result<(), PopError> {
+        if self.reader.is_counting() && !self.token {
+            self.token = self.reader.memory.ready().try_wait();
+            if !self.token {
+                return Err(if self.reader.is_closed() { PopError::Closed } else { PopError::Empty });
+            }
+        }
+        match self.reader.look() {
+            Ok(Head::Ready) => Ok(()),
+            other => self.not_ready(other),
+        }
+    }
+
+    #[cold]
+    fn not_ready(&mut self, mut look: crate::protocol::Look) -> Result<(), PopError> {
+        loop {
+            match look {
+                Ok(Head::Ready) => return Ok(()),
+                Ok(Head::Empty) => {
+                    self.claimed = None;
+                    self.reader.freed_for_certain();
+                    if self.reader.is_counting() {
+                        // The token of a record that was never published, or of `close`.
+                        self.token = false;
+                    }
+                    // Closed is read first and the head once more after it: what was published before the close is
+                    // still delivered.
+                    if self.reader.is_closed() {
+                        return match self.reader.look() {
+                            Ok(Head::Ready) => Ok(()),
+                            _ => Err(PopError::Closed),
+                        };
+                    }
+                    return Err(PopError::Empty);
+                }
+                Ok(Head::Claimed(owner)) => {
+                    if !self.is_overdue() {
+                        return Err(PopError::Empty);
+                    }
+                    self.claimed = None;
+                    if self.reader.void(owner) {
+                        owners::reap_owner(&self.reader.memory, owner);
+                    }
+                    look = self.reader.look();
+                }
+                Err(damage) => return Err(PopError::Corrupt(damage)),
+            }
+        }
+    }
+
+    /// Whether the claim at the head has been there for longer than the grace.
+    fn is_overdue(&mut self) -> bool {
+        let now = Instant::now();
+        match self.claimed {
+            Some((head, since)) if head == self.reader.head() => now - since >= self.grace,
+            _ => {
+                self.claimed = Some((self.reader.head(), now));
+                self.grace.is_zero()
+            }
+        }
+    }
+
+    fn take<T>(&mut self, copy: impl FnOnce(*const u8) -> T) -> Result<T, PopError> {
+        let value = self.reader.take(copy).map_err(PopError::Corrupt)?;
+        self.token = false;
+        Ok(value)
+    }
+
+    fn look_after_quarantine(&mut self) {
+        let quarantined = self.reader.memory.header().cold.quarantined.load(Ordering::Relaxed);
+        if quarantined != 0 && self.reaped.elapsed() >= REAP_EVERY {
+            self.reaped = Instant::now();
+            owners::reap_quarantined(&self.reader.memory);
+        }
+    }
+}
+
+impl<R> Drop for Consumer<R> {
+    fn drop(&mut self) {
+        if self.token {
+            self.reader.memory.ready().post();
+        }
+        owners::detach(&self.reader.memory, CONSUMER);
+    }
+}
+
+impl<R> fmt::Debug for Consumer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer").field("head", &self.reader.head()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,67 @@
+//! Finding rings on the system, and removing those whose creator is dead.
+
+use std::fs;
+use std::io;
+
+use crate::name::{PREFIX, RingName};
+use crate::ring::remove_names;
+use crate::segment::{self, Creator};
+use crate::semaphore::Semaphore;
+
+/// Where Linux keeps shared memory and named semaphores.
+const SHM: &str = "/dev/shm";
+
+/// What [`remove_dead`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Removal {
+    /// The creator was dead, the names are gone.
+    Removed,
+    /// The creator lives; nothing was touched.
+    Alive,
+    /// There was nothing of that name.
+    Missing,
+}
+
+/// The names of all rings in /dev/shm, sorted, also of those of which only a semaphore is left.
+///
+/// # Errors
+/// What the system says if /dev/shm cannot be read.
+pub fn list_names() -> io::Result<Vec<RingName>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(SHM)? {
+        let file = entry?.file_name();
+        let Some(file) = file.to_str() else { continue };
+        let ring = match file.strip_prefix("sem.") {
+            Some(semaphore) => semaphore
+                .strip_prefix(PREFIX)
+                .and_then(|name| name.strip_suffix(".ready").or_else(|| name.strip_suffix(".space"))),
+            None => file.strip_prefix(PREFIX),
+        };
+        names.extend(ring.and_then(|name| RingName::new(name).ok()));
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+/// Removes a ring's names if, and only if, its creator is proven dead: the lock that it held for life is free.
+///
+/// While this works it holds that lock itself, so a second cleaner, or a creator at the same name, cannot come
+/// between. Semaphores whose segment is gone are nobody's and are removed, too.
+///
+/// # Errors
+/// What the system says, for instance if the segment is another user's.
+pub fn remove_dead(name: &RingName) -> io::Result<Removal> {
+    match segment::creator(name)? {
+        Creator::Alive => Ok(Removal::Alive),
+        Creator::Dead(_lock) => {
+            remove_names(name);
+            Ok(Removal::Removed)
+        }
+        Creator::NoSegment => {
+            let gone = [name.ready(), name.space()].map(|semaphore| Semaphore::unlink(&semaphore).is_ok());
+            Ok(if gone.contains(&true) { Removal::Removed } else { Removal::Missing })
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Backing memory: where a ring's words and records lie.
+//!
+//! The algorithm ([`crate::protocol`]) runs over this trait. [`Region`](crate::region::Region) is one stretch of
+//! bytes, shared mapping or plain heap; [`Modeled`] is what loom explores, since loom's atomics cannot lie in a
+//! mapping.
+
+use crate::layout::{Header, Owner, Shape};
+use crate::semaphore::Semaphore;
+use crate::sync::AtomicU64;
+
+/// Memory that holds one ring. Positions are taken modulo the capacity, owners must be in the table.
+pub(crate) trait Memory: Send + Sync + 'static {
+    fn shape(&self) -> &Shape;
+    fn header(&self) -> &Header;
+    /// The entry of owner `number` (0 is the consumer's).
+    ///
+    /// # Panics
+    /// If the number is not in the table.
+    fn owner(&self, number: u16) -> &Owner;
+    fn state(&self, position: u64) -> &AtomicU64;
+    /// Hands out the record's bytes for copying out. They stay valid for `record_size` bytes during the call.
+    fn read<T>(&self, position: u64, copy: impl FnOnce(*const u8) -> T) -> T;
+    /// Hands out the record's bytes for copying in.
+    fn write<T>(&self, position: u64, copy: impl FnOnce(*mut u8) -> T) -> T;
+    /// Where the consumer sleeps.
+    fn ready(&self) -> &Semaphore;
+    /// Where producers sleep.
+    fn space(&self) -> &Semaphore;
+}
+
+#[cfg(all(test, loom))]
+pub(crate) use modeled::Modeled;
+
+#[cfg(all(test, loom))]
+mod modeled {
+    use super::*;
+    use crate::layout::{Apart, BeatWord, ColdWords, ConsumerWords, Identity, ReaderWords, WriterWords};
+    use crate::options::RingOptions;
+    use crate::state::State;
+    use crate::sync::AtomicU32;
+    use loom::cell::UnsafeCell;
+
+    /// A ring of 8-byte records made of loom's own cells: loom reports any access to a record's bytes that is not
+    /// ordered against another.
+    pub(crate) struct Modeled {
+        shape: Shape,
+        header: Header,
+        owners: Vec<Owner>,
+        slots: Vec<(AtomicU64, UnsafeCell<[u8; 8]>)>,
+        ready: Semaphore,
+        space: Semaphore,
+    }
+
+    // SAFETY: the cells are reached only through `UnsafeCell::with`, which loom itself checks for races.
+    unsafe impl Sync for Modeled {}
+    // SAFETY: as above.
+    unsafe impl Send for Modeled {}
+
+    fn word() -> AtomicU64 {
+        AtomicU64::new(0)
+    }
+
+    impl Modeled {
+        pub(crate) fn new(options: &RingOptions) -> Self {
+            let shape = Shape::new(options, 8);
+            let small = || AtomicU32::new(0);
+            let header = Header {
+                identity: Apart(Identity {
+                    magic: word(),
+                    layout_version: small(),
+                    status: small(),
+                    kind: small(),
+                    mode: small(),
+                    capacity: small(),
+                    record_size: small(),
+                    stride: small(),
+                    owners: small(),
+                    schema: word(),
+                    epoch: word(),
+                    creator: word(),
+                    created_unix_ns: word(),
+                    total_size: word(),
+                    grace_ns: word(),
+                    slots_offset: word(),
+                }),
+                consumer: Apart(ConsumerWords {
+                    head: word(),
+                    consumed: word(),
+                    voids: word(),
+                    holes: word(),
+                    parks: word(),
+                    space_posts: word(),
+                    damaged: word(),
+                }),
+                reader: Apart(ReaderWords { waiting: small(), closed: small(), nudges: small() }),
+                writers: Apart(WriterWords { waiting: small() }),
+                cold: Apart(ColdWords {
+                    quarantined: word(),
+                    published: word(),
+                    full_events: word(),
+                    parks: word(),
+                    ready_posts: word(),
+                    owner_hint: word(),
+                }),
+                creator_beat: Apart(BeatWord { at_ns: word() }),
+                peer_beat: Apart(BeatWord { at_ns: word() }),
+            };
+            let owner = |_| Owner {
+                identity: word(),
+                published: word(),
+                full_events: word(),
+                parks: word(),
+                ready_posts: word(),
+                returned: word(),
+            };
+            let slot = |i: u32| (AtomicU64::new(State::free(u64::from(i)).0), UnsafeCell::new([0; 8]));
+            Self {
+                shape,
+                header,
+                owners: (0..=shape.owners).map(owner).collect(),
+                slots: (0..shape.capacity).map(slot).collect(),
+                ready: Semaphore::unnamed(0),
+                space: Semaphore::unnamed(0),
+            }
+        }
+
+        fn slot(&self, position: u64) -> &(AtomicU64, UnsafeCell<[u8; 8]>) {
+            &self.slots[position as usize & (self.slots.len() - 1)]
+        }
+    }
+
+    impl Memory for Modeled {
+        fn shape(&self) -> &Shape {
+            &self.shape
+        }
+        fn header(&self) -> &Header {
+            &self.header
+        }
+        fn owner(&self, number: u16) -> &Owner {
+            &self.owners[usize::from(number)]
+        }
+        fn state(&self, position: u64) -> &AtomicU64 {
+            &self.slot(position).0
+        }
+        fn read<T>(&self, position: u64, copy: impl FnOnce(*const u8) -> T) -> T {
+            self.slot(position).1.with(|bytes| copy(bytes.cast()))
+        }
+        fn write<T>(&self, position: u64, copy: impl FnOnce(*mut u8) -> T) -> T {
+            self.slot(position).1.with_mut(|bytes| copy(bytes.cast()))
+        }
+        fn ready(&self) -> &Semaphore {
+            &self.ready
+        }
+        fn space(&self) -> &Semaphore {
+            &self.space
+        }
+    }
+}

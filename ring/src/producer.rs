@@ -1,0 +1,360 @@
+//! [`Producer`] and [`Claim`]: the writing end of a ring.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::time::Duration;
+use std::sync::Arc;
+
+use crate::Record;
+use crate::error::{PushError, Voided};
+use crate::memory::Memory;
+use crate::owners;
+use crate::protocol::{Claimed, Reserve, Writer};
+use crate::region::Region;
+use crate::slot::copy_in;
+use crate::sync::Ordering;
+use crate::wait::{Pace, Pacer, Wait};
+
+/// The writing end of a ring. It belongs to one thread at a time; it may be sent to another.
+///
+/// ```
+/// use halyard_ring::{PushError, Ring, RingOptions};
+/// let ring = Ring::<u64>::heap(&RingOptions::spsc(2));
+/// let mut producer = ring.producer()?;
+/// producer.try_push(1)?;
+/// producer.try_push(2)?;
+/// assert_eq!(producer.try_push(3), Err(PushError::Full(3)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Producer<R> {
+    writer: Writer<Region>,
+    wait: Wait,
+    /// Counting mode: a token of `space` that no record has used yet.
+    token: bool,
+    record: PhantomData<fn(R)>,
+}
+
+impl<R: Record> Producer<R> {
+    pub(crate) fn new(region: Arc<Region>, owner: u16) -> Self {
+        Self { writer: Writer::new(region, owner), wait: Wait::default(), token: false, record: PhantomData }
+    }
+
+    /// How to wait for a free slot; adaptive by default.
+    pub fn set_wait(&mut self, wait: Wait) {
+        self.wait = wait;
+    }
+
+    /// This producer's number in the ring's owner table, as `inspect` shows it.
+    #[must_use]
+    pub fn owner(&self) -> u16 {
+        self.writer.owner()
+    }
+
+    /// Pushes a record if a slot is free.
+    ///
+    /// # Errors
+    /// [`PushError::Full`], [`PushError::Closed`] or [`PushError::Corrupt`], each with the record.
+    #[inline]
+    pub fn try_push(&mut self, record: R) -> Result<(), PushError<R>> {
+        self.try_push_prefix(&record, size_of::<R>()).map_err(|error| error.with(record))
+    }
+
+    /// Pushes a record, waiting for a free slot as long as it takes.
+    ///
+    /// # Errors
+    /// [`PushError::Closed`] or [`PushError::Corrupt`], each with the record.
+    pub fn push(&mut self, record: R) -> Result<(), PushError<R>> {
+        self.push_waiting(&record, size_of::<R>(), None).map_err(|error| error.with(record))
+    }
+
+    /// Pushes a record, waiting for a free slot for at most `timeout`.
+    ///
+    /// # Errors
+    /// [`PushError::TimedOut`], [`PushError::Closed`] or [`PushError::Corrupt`], each with the record.
+    pub fn push_timeout(&mut self, record: R, timeout: Duration) -> Result<(), PushError<R>> {
+        self.push_waiting(&record, size_of::<R>(), Some(timeout)).map_err(|error| error.with(record))
+    }
+
+    /// Like [`try_push`](Self::try_push), but copies only the record's first `used` bytes: for records whose reader
+    /// knows how many count. The reader finds older bytes behind them.
+    ///
+    /// # Errors
+    /// As [`try_push`](Self::try_push).
+    #[inline]
+    pub fn try_push_prefix(&mut self, record: &R, used: usize) -> Result<(), PushError<()>> {
+        loop {
+            let claimed = self.reserve()?;
+            if self.finish(claimed, record, used) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// [`push_timeout`](Self::push_timeout) for the first `used` bytes.
+    ///
+    /// # Errors
+    /// As [`push_timeout`](Self::push_timeout).
+    pub fn push_prefix_timeout(&mut self, record: &R, used: usize, timeout: Duration) -> Result<(), PushError<()>> {
+        self.push_waiting(record, used, Some(timeout))
+    }
+
+    fn push_waiting(&mut self, record: &R, used: usize, timeout: Option<Duration>) -> Result<(), PushError<()>> {
+        match self.try_push_prefix(record, used) {
+            Err(PushError::Full(())) => {}
+            other => return other,
+        }
+        loop {
+            let claimed = self.reserve_waiting(timeout)?;
+            if self.finish(claimed, record, used) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes and publishes. False if the claim was voided meanwhile: to be done again.
+    #[inline]
+    fn finish(&mut self, claimed: Claimed, record: &R, used: usize) -> bool {
+        let bytes = record.as_bytes();
+        copy_in(&*self.writer.memory, claimed.0, 0, &bytes[..used.min(bytes.len())]);
+        let published = self.publish(claimed).is_ok();
+        if published {
+            self.writer.announce(1);
+        }
+        published
+    }
+
+    fn publish(&mut self, claimed: Claimed) -> Result<(), Voided> {
+        match self.writer.publish(claimed) {
+            Ok(()) => {
+                self.token = false;
+                Ok(())
+            }
+            Err(_) => Err(Voided),
+        }
+    }
+
+    /// Pushes as many of `records` as there is room for now, and wakes the consumer once. Returns how many.
+    ///
+    /// # Errors
+    /// [`PushError::Full`], [`PushError::Closed`] or [`PushError::Corrupt`] if not even the first went in.
+    pub fn push_batch(&mut self, records: &[R]) -> Result<usize, PushError<()>> {
+        let mut pushed = 0;
+        let end = loop {
+            let Some(record) = records.get(pushed) else { break Ok(()) };
+            let claimed = match self.reserve() {
+                Ok(claimed) => claimed,
+                Err(error) => break Err(error),
+            };
+            copy_in(&*self.writer.memory, claimed.0, 0, record.as_bytes());
+            pushed += usize::from(self.publish(claimed).is_ok());
+        };
+        if pushed > 0 {
+            self.writer.announce(pushed);
+            return Ok(pushed);
+        }
+        end.map(|()| 0)
+    }
+
+    /// Claims a slot to write a record in place, if one is free.
+    ///
+    /// # Errors
+    /// As [`try_push`](Self::try_push).
+    pub fn try_claim(&mut self) -> Result<Claim<'_, R>, PushError<()>> {
+        let claimed = self.reserve()?;
+        Ok(Claim { producer: self, claimed: Some(claimed) })
+    }
+
+    /// Claims a slot, waiting for a free one as long as it takes.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn claim(&mut self) -> Result<Claim<'_, R>, PushError<()>> {
+        let claimed = self.reserve_waiting(None)?;
+        Ok(Claim { producer: self, claimed: Some(claimed) })
+    }
+
+    /// Claims a slot, waiting for a free one for at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`push_timeout`](Self::push_timeout).
+    pub fn claim_timeout(&mut self, timeout: Duration) -> Result<Claim<'_, R>, PushError<()>> {
+        let claimed = self.reserve_waiting(Some(timeout))?;
+        Ok(Claim { producer: self, claimed: Some(claimed) })
+    }
+
+    /// Whether `count` records have room now. For the single producer, that stays true until it pushes; among many
+    /// it is a hint.
+    #[must_use]
+    pub fn free_slots_at_least(&self, count: u32) -> bool {
+        self.writer.has_room(u64::from(count))
+    }
+
+    #[inline]
+    fn reserve(&mut self) -> Result<Claimed, PushError<()>> {
+        if self.writer.is_counting() && !self.token {
+            if self.writer.memory.header().reader.closed.load(Ordering::Relaxed) != 0 {
+                return Err(PushError::Closed(()));
+            }
+            if !self.writer.memory.space().try_wait() {
+                self.count_full();
+                return Err(PushError::Full(()));
+            }
+            self.token = true;
+        }
+        self.writer.claim().map_err(|reason| self.refused(reason))
+    }
+
+    #[cold]
+    fn refused(&self, reason: Reserve) -> PushError<()> {
+        match reason {
+            Reserve::Full => {
+                self.count_full();
+                PushError::Full(())
+            }
+            Reserve::Closed => PushError::Closed(()),
+            Reserve::Damaged(damage) => PushError::Corrupt((), damage),
+        }
+    }
+
+    fn count_full(&self) {
+        let word = &self.writer.memory.owner(self.writer.owner()).full_events;
+        word.store(word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    fn reserve_waiting(&mut self, timeout: Option<Duration>) -> Result<Claimed, PushError<()>> {
+        let mut pacer = Pacer::new(self.wait, timeout);
+        loop {
+            let mut result = if self.writer.is_counting() && !self.token {
+                self.reserve_token()
+            } else {
+                self.writer.claim()
+            };
+            if result == Err(Reserve::Full) {
+                match pacer.pace(None) {
+                    Pace::Look => continue,
+                    Pace::TimedOut => return Err(PushError::TimedOut(())),
+                    Pace::Sleep(max) => result = self.sleep(max),
+                }
+            }
+            match result {
+                Err(Reserve::Full) => {}
+                other => return other.map_err(|reason| self.refused(reason)),
+            }
+        }
+    }
+
+    fn reserve_token(&mut self) -> Result<Claimed, Reserve> {
+        self.token = self.writer.memory.space().try_wait();
+        if self.token { self.writer.claim() } else { self.closed_or_full() }
+    }
+
+    fn closed_or_full(&self) -> Result<Claimed, Reserve> {
+        let closed = self.writer.memory.header().reader.closed.load(Ordering::Acquire) != 0;
+        Err(if closed { Reserve::Closed } else { Reserve::Full })
+    }
+
+    fn sleep(&mut self, max: Duration) -> Result<Claimed, Reserve> {
+        if !self.writer.is_counting() {
+            return self.writer.park(max);
+        }
+        if self.token {
+            // A token but no slot: one is in quarantine. Nobody posts for that; look again soon.
+            std::thread::sleep(max.min(Duration::from_millis(1)));
+            return self.writer.claim();
+        }
+        self.token = self.writer.memory.space().wait_timeout(max);
+        if self.token { self.writer.claim() } else { self.closed_or_full() }
+    }
+}
+
+impl<R> Drop for Producer<R> {
+    fn drop(&mut self) {
+        if self.token {
+            self.writer.memory.space().post();
+        }
+        owners::detach(&self.writer.memory, self.writer.owner());
+    }
+}
+
+impl<R> fmt::Debug for Producer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer").field("owner", &self.writer.owner()).finish_non_exhaustive()
+    }
+}
+
+/// A claimed slot: write the record in place, then publish or abandon it. Dropping abandons.
+///
+/// Be quick: a claim that is neither published nor abandoned within the ring's grace is passed over by the consumer,
+/// and [`publish`](Self::publish) then says so.
+///
+/// ```
+/// use halyard_ring::{Ring, RingOptions};
+/// let ring = Ring::<u64>::heap(&RingOptions::mpsc(4));
+/// let (mut producer, mut consumer) = (ring.producer()?, ring.consumer()?);
+/// let mut claim = producer.try_claim()?;
+/// claim.write(&7);
+/// claim.publish()?;
+/// producer.try_claim()?.abandon();
+/// assert_eq!(consumer.try_pop(), Ok(7));
+/// assert!(consumer.try_pop().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a claim that is dropped is abandoned"]
+pub struct Claim<'a, R: Record> {
+    producer: &'a mut Producer<R>,
+    claimed: Option<Claimed>,
+}
+
+impl<R: Record> Claim<'_, R> {
+    fn position(&self) -> u64 {
+        self.claimed.map_or(0, |claimed| claimed.0)
+    }
+
+    /// Writes the whole record.
+    pub fn write(&mut self, record: &R) {
+        self.write_at(0, record.as_bytes());
+    }
+
+    /// Writes the record's first `used` bytes; the slot keeps older bytes behind them.
+    pub fn write_prefix(&mut self, record: &R, used: usize) {
+        let bytes = record.as_bytes();
+        self.write_at(0, &bytes[..used.min(bytes.len())]);
+    }
+
+    /// Writes `bytes` into the record, `offset` bytes in. The slot held older bytes before.
+    ///
+    /// # Panics
+    /// If they reach beyond the record.
+    pub fn write_at(&mut self, offset: usize, bytes: &[u8]) {
+        copy_in(&*self.producer.writer.memory, self.position(), offset, bytes);
+    }
+
+    /// Publishes the record and wakes the consumer if it sleeps.
+    ///
+    /// # Errors
+    /// [`Voided`] if the consumer has passed over the claim: the record was not delivered and the slot was given back.
+    pub fn publish(mut self) -> Result<(), Voided> {
+        let Some(claimed) = self.claimed.take() else { return Err(Voided) };
+        self.producer.publish(claimed)?;
+        self.producer.writer.announce(1);
+        Ok(())
+    }
+
+    /// Gives the slot up: nobody reads it. The same as dropping the claim.
+    pub fn abandon(self) {}
+}
+
+impl<R: Record> Drop for Claim<'_, R> {
+    fn drop(&mut self) {
+        if let Some(claimed) = self.claimed.take() {
+            self.producer.token = false;
+            self.producer.writer.abandon(claimed);
+        }
+    }
+}
+
+impl<R: Record> fmt::Debug for Claim<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim").field("position", &self.position()).finish_non_exhaustive()
+    }
+}

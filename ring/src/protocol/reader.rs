@@ -1,0 +1,210 @@
+//! The consumer's side: look at the head, take it, pass over it, and sleep on an empty ring.
+
+use super::{Damage, bump, wake_writers};
+use crate::memory::Memory;
+use crate::options::Mode;
+use crate::state::{Phase, State};
+use crate::sync::{Mutant, Ordering, fence, planted};
+use core::time::Duration;
+use std::sync::Arc;
+
+/// The consumer's private state.
+pub(crate) struct Reader<M> {
+    pub(crate) memory: Arc<M>,
+    /// The next position to read.
+    head: u64,
+    capacity: u64,
+    counting: bool,
+    consumed: u64,
+    /// Slots freed since sleeping producers were last looked for behind a fence.
+    unfenced: u64,
+}
+
+/// What stands at the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Head {
+    /// A record.
+    Ready,
+    /// Nothing was claimed yet.
+    Empty,
+    /// Owner `.0` has claimed it and not published.
+    Claimed(u16),
+}
+
+/// A look at the head: what is there, or that the memory is damaged.
+pub(crate) type Look = Result<Head, Damage>;
+
+impl<M: Memory> Reader<M> {
+    /// Goes on where the header says that the last consumer stopped.
+    pub(crate) fn new(memory: Arc<M>) -> Self {
+        let words = &memory.header().consumer;
+        let head = words.head.load(Ordering::Acquire);
+        let consumed = words.consumed.load(Ordering::Relaxed);
+        let shape = *memory.shape();
+        let mut reader = Self {
+            head,
+            capacity: u64::from(shape.capacity),
+            counting: shape.mode == Mode::Counting,
+            consumed,
+            unfenced: 0,
+            memory,
+        };
+        // It may have died after freeing a slot and before it wrote the new head.
+        let now = State(reader.memory.state(head).load(Ordering::Acquire));
+        if now == State::free(head.wrapping_add(reader.capacity)) {
+            reader.advance();
+        }
+        reader
+    }
+
+    pub(crate) fn head(&self) -> u64 {
+        self.head
+    }
+
+    pub(crate) fn is_counting(&self) -> bool {
+        self.counting
+    }
+
+    /// What stands at the head now. Passes holes: positions that carry no record (I7).
+    #[inline]
+    pub(crate) fn look(&mut self) -> Look {
+        // No more than a lap of holes at once, whatever the slots say: the next look goes on.
+        for _ in 0..=self.capacity {
+            // I4: Acquire meets the Release of publish. I5 for the next claim of a freed slot.
+            let order = if planted(Mutant::RelaxedRead) { Ordering::Relaxed } else { Ordering::Acquire };
+            let state = State(self.memory.state(self.head).load(order));
+            match state.ahead_of(self.head) {
+                0 => match state.phase() {
+                    Phase::Ready => return Ok(Head::Ready),
+                    Phase::Free => return Ok(Head::Empty),
+                    Phase::Claimed => return Ok(Head::Claimed(state.owner())),
+                    Phase::Void => self.pass_hole(),
+                },
+                // One lap ahead: abandoned, or given back. Two: and so was the next claim of that slot (I7).
+                ahead if ahead == self.capacity as i64 || ahead == 2 * self.capacity as i64 => self.pass_hole(),
+                // Not carried to this lap yet: no producer has come so far.
+                behind if behind.unsigned_abs() == self.capacity && state.phase() == Phase::Void => {
+                    return Ok(Head::Empty);
+                }
+                _ => return Err(Damage { position: self.head, state }),
+            }
+        }
+        Ok(Head::Empty)
+    }
+
+    fn pass_hole(&mut self) {
+        bump(&self.memory.header().consumer.holes);
+        self.advance();
+    }
+
+    fn advance(&mut self) {
+        self.head = self.head.wrapping_add(1);
+        self.memory.header().consumer.head.store(self.head, Ordering::Release);
+    }
+
+    /// Copies the record at the head out, after [`look`](Self::look) said that it is ready, and frees its slot.
+    #[inline]
+    pub(crate) fn take<T>(&mut self, copy: impl FnOnce(*const u8) -> T) -> Result<T, Damage> {
+        let word = self.memory.state(self.head);
+        let value = self.memory.read(self.head, copy);
+        // Nobody may have touched the slot while it was READY (I4). Looking costs a load that hits the cache.
+        fence(Ordering::Acquire);
+        let state = State(word.load(Ordering::Relaxed));
+        if state.ahead_of(self.head) != 0 || state.phase() != Phase::Ready {
+            return Err(Damage { position: self.head, state });
+        }
+        // I5: Release, after the copy.
+        let order = if planted(Mutant::RelaxedFree) { Ordering::Relaxed } else { Ordering::Release };
+        word.store(State::free(self.head.wrapping_add(self.capacity)).0, order);
+        self.advance();
+        self.consumed = self.consumed.wrapping_add(1);
+        self.memory.header().consumer.consumed.store(self.consumed, Ordering::Relaxed);
+        if self.counting {
+            self.memory.space().post();
+        }
+        Ok(value)
+    }
+
+    /// Tells sleeping producers of freed slots. Cheap and without a fence after most records; the fence that makes
+    /// it certain (I8) comes every quarter lap, and whenever the consumer is about to find nothing more to do.
+    #[inline]
+    pub(crate) fn freed(&mut self, slots: u64) {
+        self.unfenced += slots;
+        let due = self.unfenced * 4 >= self.capacity;
+        if due || self.memory.header().writers.waiting.load(Ordering::Relaxed) != 0 {
+            self.freed_for_certain();
+        }
+    }
+
+    /// See [`freed`](Self::freed): with the fence.
+    pub(crate) fn freed_for_certain(&mut self) {
+        if self.unfenced == 0 || self.counting || planted(Mutant::NoSpaceWake) {
+            return;
+        }
+        self.unfenced = 0;
+        fence(Ordering::SeqCst);
+        let posts = wake_writers(&*self.memory);
+        if posts > 0 {
+            let word = &self.memory.header().consumer.space_posts;
+            word.store(word.load(Ordering::Relaxed).wrapping_add(posts), Ordering::Relaxed);
+        }
+    }
+
+    /// Passes over the claim at the head and puts its slot in quarantine. True if it was still unpublished.
+    pub(crate) fn void(&mut self, owner: u16) -> bool {
+        let claimed = State::new(self.head, owner, Phase::Claimed);
+        let next = if planted(Mutant::NoQuarantine) {
+            State::free(self.head.wrapping_add(self.capacity))
+        } else {
+            State::new(self.head, owner, Phase::Void)
+        };
+        let word = self.memory.state(self.head);
+        let voided = word.compare_exchange(claimed.0, next.0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        if voided {
+            let header = self.memory.header();
+            header.cold.quarantined.fetch_add(1, Ordering::Relaxed);
+            bump(&header.consumer.voids);
+            self.pass_hole();
+            // Producers may sleep on what looked full and is now to be carried.
+            self.unfenced += 1;
+            self.freed_for_certain();
+        }
+        voided
+    }
+
+    /// Steps over a damaged slot: frees it by force for the next lap.
+    pub(crate) fn step_over_damage(&mut self) {
+        let next = State::free(self.head.wrapping_add(self.capacity));
+        self.memory.state(self.head).store(next.0, Ordering::Release);
+        bump(&self.memory.header().consumer.damaged);
+        self.pass_hole();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.memory.header().reader.closed.load(Ordering::Acquire) != 0
+    }
+
+    pub(crate) fn nudges(&self) -> u32 {
+        self.memory.header().reader.nudges.load(Ordering::Acquire)
+    }
+
+    /// Sleeps until a record is published, the ring is closed or nudged (the caller saw `nudges` before), or `max`
+    /// is over; not at all if the second look finds that `awaited` does not stand at the head any more.
+    pub(crate) fn park(&mut self, awaited: Head, nudges: u32, max: Duration) {
+        self.freed_for_certain();
+        let memory = Arc::clone(&self.memory);
+        let waiting = &memory.header().reader.waiting;
+        // I8, sleeper's half: announce, fence, look again, and only then sleep.
+        waiting.store(1, Ordering::Relaxed);
+        if !planted(Mutant::NoParkFence) {
+            fence(Ordering::SeqCst);
+        }
+        let still = planted(Mutant::NoReaderRecheck)
+            || (self.look() == Ok(awaited) && !self.is_closed() && self.nudges() == nudges);
+        if still {
+            bump(&memory.header().consumer.parks);
+            let _ = memory.ready().wait_timeout(max);
+        }
+        waiting.store(0, Ordering::Relaxed);
+    }
+}

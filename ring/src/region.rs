@@ -1,0 +1,137 @@
+//! One stretch of bytes that holds a ring: a shared mapping, or plain heap for use inside one process.
+#![expect(unsafe_code, reason = "turns offsets into references to atomics and pointers to records")]
+
+use std::alloc::{self, Layout};
+use std::ptr::NonNull;
+
+use crate::layout::{Header, OWNER_SIZE, OWNERS_OFFSET, Owner, SLOT_HEAD, Shape};
+use crate::memory::Memory;
+use crate::segment::Mapping;
+use crate::semaphore::Semaphore;
+use crate::state::State;
+use crate::sync::{AtomicU64, Ordering};
+
+/// What keeps the bytes alive.
+enum Backing {
+    Mapping(Mapping),
+    Heap(Layout),
+}
+
+/// A ring's bytes and its two semaphores.
+pub(crate) struct Region {
+    base: NonNull<u8>,
+    shape: Shape,
+    mask: u64,
+    ready: Semaphore,
+    space: Semaphore,
+    backing: Backing,
+}
+
+// SAFETY: the bytes are reached only as atomics, or as records under the slot protocol, which gives a record's
+// bytes to one thread at a time; the mapping or allocation lives as long as the Region.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// Takes a mapping whose size and header were checked against `shape`.
+    ///
+    /// # Panics
+    /// If the mapping is smaller than the shape.
+    pub(crate) fn mapped(mapping: Mapping, shape: Shape, ready: Semaphore, space: Semaphore) -> Self {
+        assert!(mapping.len() >= shape.total, "mapping of {} for {}", mapping.len(), shape.total);
+        let base = NonNull::new(mapping.base()).expect("a mapping is not at address zero");
+        let mask = u64::from(shape.capacity) - 1;
+        Self { base, shape, mask, ready, space, backing: Backing::Mapping(mapping) }
+    }
+
+    /// Allocates zeroed heap memory of that shape.
+    pub(crate) fn heap(shape: Shape, ready: Semaphore, space: Semaphore) -> Self {
+        let layout = Layout::from_size_align(shape.total, 4096).expect("a ring's size is a valid layout");
+        // SAFETY: the layout is not of size zero: the header alone is larger.
+        let base = unsafe { alloc::alloc_zeroed(layout) };
+        let Some(base) = NonNull::new(base) else { alloc::handle_alloc_error(layout) };
+        let mask = u64::from(shape.capacity) - 1;
+        Self { base, shape, mask, ready, space, backing: Backing::Heap(layout) }
+    }
+
+    /// The mapping, if there is one.
+    pub(crate) fn mapping(&self) -> Option<&Mapping> {
+        match &self.backing {
+            Backing::Mapping(mapping) => Some(mapping),
+            Backing::Heap(_) => None,
+        }
+    }
+
+    /// Makes every slot free for its first position; for the creator, before anyone else can see the ring.
+    pub(crate) fn format_slots(&self, first: u64) {
+        for position in first..first + u64::from(self.shape.capacity) {
+            self.state(position).store(State::free(position).0, Ordering::Relaxed);
+        }
+    }
+
+    fn slot(&self, position: u64) -> NonNull<u8> {
+        let offset = self.shape.slots_offset + (position & self.mask) as usize * self.shape.stride;
+        // SAFETY: the masked position is below the capacity, so the offset stays below `shape.total`, which the
+        // mapping or allocation has.
+        unsafe { self.base.add(offset) }
+    }
+}
+
+impl Memory for Region {
+    #[inline]
+    fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    #[inline]
+    fn header(&self) -> &Header {
+        // SAFETY: the region begins with a header, is page-aligned, at least `OWNERS_OFFSET` long and initialised
+        // (zeroed or filled by the creator); a Header is made of atomics only, so others may write it meanwhile.
+        unsafe { self.base.cast().as_ref() }
+    }
+
+    #[inline]
+    fn owner(&self, number: u16) -> &Owner {
+        assert!(u32::from(number) <= self.shape.owners, "owner {number} of {}", self.shape.owners);
+        // SAFETY: the table has `owners + 1` entries of OWNER_SIZE at OWNERS_OFFSET, 64-byte aligned, atomics only.
+        unsafe { self.base.add(OWNERS_OFFSET + usize::from(number) * OWNER_SIZE).cast().as_ref() }
+    }
+
+    #[inline]
+    fn state(&self, position: u64) -> &AtomicU64 {
+        // SAFETY: a slot begins with its state word and is 64-byte aligned.
+        unsafe { self.slot(position).cast().as_ref() }
+    }
+
+    #[inline]
+    fn read<T>(&self, position: u64, copy: impl FnOnce(*const u8) -> T) -> T {
+        // SAFETY: a slot has SLOT_HEAD + record_size bytes at least.
+        copy(unsafe { self.slot(position).add(SLOT_HEAD) }.as_ptr())
+    }
+
+    #[inline]
+    fn write<T>(&self, position: u64, copy: impl FnOnce(*mut u8) -> T) -> T {
+        // SAFETY: a slot has SLOT_HEAD + record_size bytes at least.
+        copy(unsafe { self.slot(position).add(SLOT_HEAD) }.as_ptr())
+    }
+
+    #[inline]
+    fn ready(&self) -> &Semaphore {
+        &self.ready
+    }
+
+    #[inline]
+    fn space(&self) -> &Semaphore {
+        &self.space
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        if let Backing::Heap(layout) = self.backing {
+            // SAFETY: allocated in `heap` with this very layout.
+            unsafe { alloc::dealloc(self.base.as_ptr(), layout) };
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! [`Ring`]: creating, opening and removing rings, and attaching to them.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::time::Duration;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::Record;
+use crate::consumer::Consumer;
+use crate::error::{AttachError, CreateError, OpenError};
+use crate::inspect::{Snapshot, snapshot};
+use crate::layout::{LAYOUT_VERSION, MAGIC, STATUS_MAKING, STATUS_READY, Shape};
+use crate::memory::Memory;
+use crate::name::RingName;
+use crate::options::{Mode, RingKind, RingOptions};
+use crate::owners::{self, Reaped};
+use crate::process::{ProcessId, monotonic_ns};
+use crate::producer::Producer;
+use crate::protocol;
+use crate::region::Region;
+use crate::segment::{self, MakeError, Mapping};
+use crate::semaphore::{Semaphore, SemaphoreFile};
+use crate::sync::Ordering;
+use crate::view::check_header;
+
+/// Permission bits of everything that a ring makes in /dev/shm.
+const PERMISSIONS: u32 = 0o600;
+
+/// A ring of records of type `R`, attached to this process. Clones are the same ring.
+///
+/// Dropping the last clone unmaps it. The names stay until [`unlink`](Self::unlink), so that a ring can outlive the
+/// process that made it; `halyard clean` removes what a crash left.
+pub struct Ring<R> {
+    region: Arc<Region>,
+    name: Option<RingName>,
+    /// The files behind the semaphores when this ring opened them.
+    files: [Option<SemaphoreFile>; 2],
+    grace: Duration,
+    record: PhantomData<fn(R) -> R>,
+}
+
+/// Whose heartbeat: see [`Ring::beat`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beat {
+    /// The process that created the ring.
+    Creator,
+    /// The process at the other end.
+    Peer,
+}
+
+impl<R: Record> Ring<R> {
+    const CHECK: () = assert!(size_of::<R>() > 0, "a record needs at least one byte");
+
+    /// Creates a ring in shared memory. Its pages are allocated now, so that no later access can fail for want of
+    /// memory. Only this user may open it (mode 0600).
+    ///
+    /// # Errors
+    /// [`CreateError::Exists`] if the name is taken, [`CreateError::NoSpace`] if /dev/shm is too full,
+    /// [`CreateError::Options`] for impossible options, [`CreateError::Os`] for the rest.
+    pub fn create(name: &RingName, options: &RingOptions) -> Result<Self, CreateError> {
+        let () = Self::CHECK;
+        options.check().map_err(CreateError::Options)?;
+        let shape = Shape::new(options, size_of::<R>());
+        let mapping = Mapping::create(name, shape.total, PERMISSIONS).map_err(|error| match error {
+            MakeError::Exists => CreateError::Exists { name: name.segment() },
+            MakeError::NoSpace => CreateError::NoSpace { need: shape.total, name: name.segment() },
+            MakeError::Io(source) => CreateError::Os { what: "create", name: name.segment(), source },
+        })?;
+        // Semaphores of that name without a segment are what is left of a segment that somebody removed by hand.
+        let [ready, space] = [name.ready(), name.space()].map(|semaphore| {
+            let _ = Semaphore::unlink(&semaphore);
+            let value = if shape.mode == Mode::Counting && semaphore.ends_with("space") { shape.capacity } else { 0 };
+            Semaphore::create(&semaphore, PERMISSIONS, value).map_err(|source| (semaphore, source))
+        });
+        let (ready, space) = match (ready, space) {
+            (Ok(ready), Ok(space)) => (ready, space),
+            (Err((semaphore, source)), _) | (_, Err((semaphore, source))) => {
+                remove_names(name);
+                return Err(if source.raw_os_error() == Some(nix::libc::ENOSPC) {
+                    CreateError::NoSpace { need: 32, name: semaphore }
+                } else {
+                    CreateError::Os { what: "create", name: semaphore, source }
+                });
+            }
+        };
+        let region = Region::mapped(mapping, shape, ready, space);
+        fill(&region, options);
+        Ok(Self::with(region, Some(name.clone()), options.grace))
+    }
+
+    /// Opens a ring that exists.
+    ///
+    /// # Errors
+    /// [`OpenError::NotFound`], [`OpenError::NotReady`] while its creator is at work, [`OpenError::Mismatch`] with
+    /// the field that differs, [`OpenError::Os`] for the rest.
+    pub fn open(name: &RingName) -> Result<Self, OpenError> {
+        let () = Self::CHECK;
+        let mapping = Mapping::open(name).map_err(|error| open_error(error, name))?;
+        let (shape, grace) = check_header(&mapping, name, Some(size_of::<R>()))?;
+        let open = |semaphore: String| {
+            Semaphore::open(&semaphore).map_err(|source| OpenError::Os { what: "open", name: semaphore, source })
+        };
+        let (ready, space) = (open(name.ready())?, open(name.space())?);
+        Ok(Self::with(Region::mapped(mapping, shape, ready, space), Some(name.clone()), grace))
+    }
+
+    /// Makes a ring of plain heap memory for threads of this process: the same algorithm, no names.
+    ///
+    /// # Panics
+    /// If the options are impossible (see [`RingOptions`]).
+    #[must_use]
+    pub fn heap(options: &RingOptions) -> Self {
+        let () = Self::CHECK;
+        if let Err(what) = options.check() {
+            panic!("{what}");
+        }
+        let shape = Shape::new(options, size_of::<R>());
+        let space = if shape.mode == Mode::Counting { shape.capacity } else { 0 };
+        let region = Region::heap(shape, Semaphore::unnamed(0), Semaphore::unnamed(space));
+        fill(&region, options);
+        Self::with(region, None, options.grace)
+    }
+
+    fn with(region: Region, name: Option<RingName>, grace: Duration) -> Self {
+        let files = match &name {
+            Some(name) => [Semaphore::file(&name.ready()), Semaphore::file(&name.space())],
+            None => [None, None],
+        };
+        Self { region: Arc::new(region), name, files, grace, record: PhantomData }
+    }
+
+    /// Attaches as a producer. Dropping the producer detaches it.
+    ///
+    /// # Errors
+    /// [`AttachError::ProducerTaken`] if it is a single-producer ring and has one, [`AttachError::OwnersFull`],
+    /// [`AttachError::Closed`].
+    pub fn producer(&self) -> Result<Producer<R>, AttachError> {
+        if self.is_closed() {
+            return Err(AttachError::Closed);
+        }
+        let owner = owners::attach_producer(&self.region)?;
+        Ok(Producer::new(Arc::clone(&self.region), owner))
+    }
+
+    /// Attaches as the consumer. It goes on where the last one stopped, also if that one was killed.
+    ///
+    /// # Errors
+    /// [`AttachError::ConsumerTaken`] if the ring has a living one.
+    pub fn consumer(&self) -> Result<Consumer<R>, AttachError> {
+        owners::attach_consumer(&self.region)?;
+        Ok(Consumer::new(Arc::clone(&self.region), self.grace))
+    }
+}
+
+impl<R> Ring<R> {
+    /// Removes the ring's names, if they still stand for this ring. Who is attached stays attached.
+    ///
+    /// # Errors
+    /// What the system says; names that are gone already are no error.
+    pub fn unlink(&self) -> io::Result<()> {
+        let (Some(name), Some(mapping)) = (&self.name, self.region.mapping()) else { return Ok(()) };
+        // The segment goes last: its lock covers the other names.
+        for (semaphore, ours) in [name.ready(), name.space()].into_iter().zip(self.files) {
+            if ours.is_some() && Semaphore::file(&semaphore) == ours {
+                ignore_missing(Semaphore::unlink(&semaphore))?;
+            }
+        }
+        if mapping.is_named(name) {
+            ignore_missing(segment::unlink(name))?;
+        }
+        Ok(())
+    }
+
+    /// Closes the ring for good: pushes fail, pops deliver what is there and then fail, and every sleeper wakes.
+    pub fn close(&self) {
+        protocol::close(&*self.region);
+    }
+
+    /// Whether the ring is closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.region.header().reader.closed.load(Ordering::Acquire) != 0
+    }
+
+    /// Makes the consumer's [`wait`](Consumer::wait) return, now or the next time it is called.
+    pub fn nudge(&self) {
+        protocol::nudge(&*self.region);
+    }
+
+    /// Stamps a heartbeat word in the header with the time. Nobody is woken.
+    pub fn beat(&self, whose: Beat) {
+        self.beat_word(whose).store(monotonic_ns(), Ordering::Release);
+    }
+
+    /// How long ago that heartbeat was stamped; `None` if never.
+    #[must_use]
+    pub fn last_beat(&self, whose: Beat) -> Option<Duration> {
+        let at = self.beat_word(whose).load(Ordering::Acquire);
+        (at != 0).then(|| Duration::from_nanos(monotonic_ns().saturating_sub(at)))
+    }
+
+    fn beat_word(&self, whose: Beat) -> &crate::sync::AtomicU64 {
+        let header = self.region.header();
+        match whose {
+            Beat::Creator => &header.creator_beat.at_ns,
+            Beat::Peer => &header.peer_beat.at_ns,
+        }
+    }
+
+    /// The process that created the ring; `None` if the word in shared memory was overwritten.
+    #[must_use]
+    pub fn creator(&self) -> Option<ProcessId> {
+        ProcessId::from_word(self.region.header().identity.creator.load(Ordering::Relaxed))
+    }
+
+    /// Frees what dead producers left: claimed slots, slots in quarantine, owner entries. The consumer does so by
+    /// itself for what stands in its way; this looks at every producer.
+    pub fn reap(&self) -> Reaped {
+        owners::reap(&self.region)
+    }
+
+    /// A picture of the ring now: positions, slots, owners, semaphores, counters.
+    #[must_use]
+    pub fn inspect(&self) -> Snapshot {
+        let semaphores = [self.region.ready(), self.region.space()]
+            .map(|semaphore| Some((semaphore.value(), semaphore.waiters())));
+        snapshot(&*self.region, self.name.as_ref(), semaphores)
+    }
+
+    /// How many records it holds.
+    #[must_use]
+    pub fn capacity(&self) -> u32 {
+        self.region.shape().capacity
+    }
+
+    /// One producer or many.
+    #[must_use]
+    pub fn kind(&self) -> RingKind {
+        self.region.shape().kind
+    }
+
+    /// What its semaphores mean.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.region.shape().mode
+    }
+
+    /// The number that says which records it carries: see [`RingOptions::schema`].
+    #[must_use]
+    pub fn schema(&self) -> u64 {
+        self.region.header().identity.schema.load(Ordering::Relaxed)
+    }
+
+    /// Its name; `None` for a heap ring.
+    #[must_use]
+    pub fn name(&self) -> Option<&RingName> {
+        self.name.as_ref()
+    }
+}
+
+impl<R> Clone for Ring<R> {
+    fn clone(&self) -> Self {
+        Self {
+            region: Arc::clone(&self.region),
+            name: self.name.clone(),
+            files: self.files,
+            grace: self.grace,
+            record: PhantomData,
+        }
+    }
+}
+
+impl<R> fmt::Debug for Ring<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shape = self.region.shape();
+        f.debug_struct("Ring").field("name", &self.name).field("shape", shape).finish_non_exhaustive()
+    }
+}
+
+/// Fills a fresh region. READY comes last, Release: whoever sees it sees the rest.
+fn fill(region: &Region, options: &RingOptions) {
+    let shape = *region.shape();
+    region.format_slots(options.first);
+    let header = region.header();
+    let words = &header.identity;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    words.status.store(STATUS_MAKING, Ordering::Relaxed);
+    words.creator.store(ProcessId::current().to_word(), Ordering::Relaxed);
+    words.magic.store(u64::from_ne_bytes(MAGIC), Ordering::Relaxed);
+    words.layout_version.store(LAYOUT_VERSION, Ordering::Relaxed);
+    words.kind.store(shape.kind as u32, Ordering::Relaxed);
+    words.mode.store(shape.mode as u32, Ordering::Relaxed);
+    words.capacity.store(shape.capacity, Ordering::Relaxed);
+    words.record_size.store(shape.record_size as u32, Ordering::Relaxed);
+    words.stride.store(shape.stride as u32, Ordering::Relaxed);
+    words.owners.store(shape.owners, Ordering::Relaxed);
+    words.schema.store(options.schema, Ordering::Relaxed);
+    // Tells this segment from an earlier one of its name.
+    words.epoch.store(RandomState::new().hash_one(now), Ordering::Relaxed);
+    words.created_unix_ns.store(now.as_nanos() as u64, Ordering::Relaxed);
+    words.total_size.store(shape.total as u64, Ordering::Relaxed);
+    words.grace_ns.store(u64::try_from(options.grace.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    words.slots_offset.store(shape.slots_offset as u64, Ordering::Relaxed);
+    header.consumer.head.store(options.first, Ordering::Relaxed);
+    words.status.store(STATUS_READY, Ordering::Release);
+}
+
+pub(crate) fn open_error(error: io::Error, name: &RingName) -> OpenError {
+    let name = name.segment();
+    match error.kind() {
+        io::ErrorKind::NotFound => OpenError::NotFound { name },
+        io::ErrorKind::UnexpectedEof => OpenError::NotReady { name },
+        _ => OpenError::Os { what: "open", name, source: error },
+    }
+}
+
+/// Removes all of a ring's names, the segment's last.
+pub(crate) fn remove_names(name: &RingName) {
+    let _ = Semaphore::unlink(&name.ready());
+    let _ = Semaphore::unlink(&name.space());
+    let _ = segment::unlink(name);
+}
+
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,184 @@
+//! The file in /dev/shm behind a ring: creation, opening, proof that its creator lives, removal.
+//!
+//! The creator holds an exclusive `flock` on the segment for as long as it lives. The kernel drops it when the
+//! process ends, however it ends: who can take the lock has proof that the creator is gone, with no word about
+//! pids, their reuse or their namespaces. Making a lock and taking it are two steps, so both sides follow the
+//! usual lock-file rule: after locking, look whether the file still has its name.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
+
+use memmap2::{MmapOptions, MmapRaw};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag, posix_fallocate};
+use nix::sys::mman::{shm_open, shm_unlink};
+use nix::sys::stat::Mode;
+
+use crate::name::RingName;
+
+/// A mapped segment.
+pub(crate) struct Mapping {
+    map: MmapRaw,
+    file: FileId,
+    /// Held by the creator for its life.
+    _lock: Option<Flock<File>>,
+}
+
+/// Which file a name stood for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+/// Why a segment could not be created.
+#[derive(Debug)]
+pub(crate) enum MakeError {
+    Exists,
+    NoSpace,
+    Io(io::Error),
+}
+
+impl From<Errno> for MakeError {
+    fn from(errno: Errno) -> Self {
+        match errno {
+            Errno::EEXIST => Self::Exists,
+            Errno::ENOSPC => Self::NoSpace,
+            other => Self::Io(other.into()),
+        }
+    }
+}
+
+impl Mapping {
+    /// Creates a segment of `size` bytes, all of them backed by memory, and locks it.
+    pub(crate) fn create(name: &RingName, size: usize, mode: u32) -> Result<Self, MakeError> {
+        loop {
+            let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+            let file = File::from(shm_open(&*name.segment(), flags, Mode::from_bits_truncate(mode))?);
+            let lock = lock_new(file)?;
+            // Someone looked between the two steps, found no lock and removed the file as a dead one's: start over.
+            if lock.metadata().map_err(MakeError::Io)?.nlink() == 0 {
+                continue;
+            }
+            return Self::fill(lock, size).inspect_err(|_| {
+                let _ = shm_unlink(&*name.segment());
+            });
+        }
+    }
+
+    fn fill(lock: Flock<File>, size: usize) -> Result<Self, MakeError> {
+        // Not ftruncate: a page without backing on a full /dev/shm would be a SIGBUS at some later store.
+        loop {
+            match posix_fallocate(&*lock, 0, size as i64) {
+                Err(Errno::EINTR) => {}
+                other => break other?,
+            }
+        }
+        let map = MmapOptions::new().len(size).populate().map_raw(&*lock).map_err(MakeError::Io)?;
+        let file = FileId::of(&lock).map_err(MakeError::Io)?;
+        Ok(Self { map, file, _lock: Some(lock) })
+    }
+
+    /// Maps an existing segment whole, for reading and writing.
+    pub(crate) fn open(name: &RingName) -> io::Result<Self> {
+        let file = open_file(name, OFlag::O_RDWR)?;
+        let map = options(&file)?.map_raw(&file)?;
+        Ok(Self { map, file: FileId::of(&file)?, _lock: None })
+    }
+
+    /// Maps an existing segment whole, for reading only.
+    pub(crate) fn open_read_only(name: &RingName) -> io::Result<Self> {
+        let file = open_file(name, OFlag::O_RDONLY)?;
+        let map = options(&file)?.map_raw_read_only(&file)?;
+        Ok(Self { map, file: FileId::of(&file)?, _lock: None })
+    }
+
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.map.as_mut_ptr()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Whether the name still stands for this very file.
+    pub(crate) fn is_named(&self, name: &RingName) -> bool {
+        open_file(name, OFlag::O_RDONLY).and_then(|file| FileId::of(&file)).is_ok_and(|id| id == self.file)
+    }
+}
+
+impl FileId {
+    fn of(file: &File) -> io::Result<Self> {
+        let found = file.metadata()?;
+        Ok(Self { device: found.dev(), inode: found.ino() })
+    }
+}
+
+/// Locks a file just made. Whoever looks at it at this moment holds the lock only while it looks.
+fn lock_new(mut file: File) -> Result<Flock<File>, MakeError> {
+    for _ in 0..2000 {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) => file = back,
+            Err((_, errno)) => return Err(errno.into()),
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Err(MakeError::Io(io::Error::new(io::ErrorKind::TimedOut, "another process keeps the new segment locked")))
+}
+
+fn open_file(name: &RingName, access: OFlag) -> io::Result<File> {
+    let fd: OwnedFd = shm_open(&*name.segment(), access | OFlag::O_CLOEXEC, Mode::empty())?;
+    Ok(File::from(fd))
+}
+
+/// Refuses to map an empty file: its creator is at work, or died before it gave the file a size.
+fn options(file: &File) -> io::Result<MmapOptions> {
+    let len = file.metadata()?.len();
+    if len == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let mut options = MmapOptions::new();
+    options.len(usize::try_from(len).map_err(|_| io::ErrorKind::InvalidData)?).populate();
+    Ok(options)
+}
+
+/// Removes the segment's name.
+pub(crate) fn unlink(name: &RingName) -> io::Result<()> {
+    Ok(shm_unlink(&*name.segment())?)
+}
+
+/// What the lock says of a segment's creator.
+pub(crate) enum Creator {
+    /// There is no segment of that name.
+    NoSegment,
+    /// The creator holds its lock.
+    Alive,
+    /// The creator is gone. While this value is kept nobody else can come to the same conclusion and act on it.
+    Dead(Flock<File>),
+}
+
+/// Finds out whether a segment's creator lives.
+pub(crate) fn creator(name: &RingName) -> io::Result<Creator> {
+    let file = match open_file(name, OFlag::O_RDONLY) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Creator::NoSegment),
+        other => other?,
+    };
+    let id = FileId::of(&file)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => {
+            // Locked a file that lost its name meanwhile: what has the name now is another question.
+            let same = open_file(name, OFlag::O_RDONLY).and_then(|now| FileId::of(&now));
+            match same {
+                Ok(now) if now == id => Ok(Creator::Dead(lock)),
+                Ok(_) => Ok(Creator::Alive),
+                Err(_) => Ok(Creator::NoSegment),
+            }
+        }
+        Err((_, Errno::EWOULDBLOCK)) => Ok(Creator::Alive),
+        Err((_, errno)) => Err(errno.into()),
+    }
+}

@@ -1,0 +1,58 @@
+//! Copying records into and out of slots: the only places where a record's bytes are touched.
+#![expect(unsafe_code, reason = "raw copies between private memory and a slot")]
+
+use core::mem::MaybeUninit;
+use core::ptr;
+
+use crate::Record;
+use crate::memory::Memory;
+
+/// Copies `bytes` into the record at `position`, `offset` bytes in. The caller owns the slot (I1).
+///
+/// # Panics
+/// If the bytes do not fit a record.
+#[inline]
+pub(crate) fn copy_in<M: Memory>(memory: &M, position: u64, offset: usize, bytes: &[u8]) {
+    let size = memory.shape().record_size;
+    assert!(offset <= size && bytes.len() <= size - offset, "{} bytes at {offset} of {size}", bytes.len());
+    memory.write(position, |record| {
+        // SAFETY: `record` is valid for `record_size` bytes, in which `offset + bytes.len()` lies; it is shared
+        // memory and so cannot overlap a `&[u8]` of ours. The slot is ours to write (I1).
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), record.add(offset), bytes.len()) };
+    });
+}
+
+/// Copies a whole record out of what `source` points to.
+///
+/// `source` must be valid for `size_of::<R>()` bytes, as [`Memory::read`] has it for a ring of `R`.
+#[inline]
+pub(crate) fn copy_out<R: Record>(source: *const u8) -> R {
+    let mut record = MaybeUninit::<R>::uninit();
+    // SAFETY: valid for reading by the contract above and for writing as a local; every bit pattern is an `R`
+    // (FromBytes), also one that a hostile peer changes while we copy.
+    unsafe {
+        ptr::copy_nonoverlapping(source, record.as_mut_ptr().cast::<u8>(), size_of::<R>());
+        record.assume_init()
+    }
+}
+
+/// Bytes that [`copy_out_used`] copies before it asks how many there are: what a slot has in its first cache line.
+pub(crate) const PREFIX: usize = 56;
+
+/// Copies the first bytes of a record, asks `used` how many count, and copies those; the rest of `record` keeps what
+/// it had. Never more than a record, whatever `used` answers.
+///
+/// `source`: as for [`copy_out`].
+#[inline]
+pub(crate) fn copy_out_used<R: Record>(source: *const u8, record: &mut R, used: fn(&[u8]) -> usize) {
+    let size = size_of::<R>();
+    let bytes = record.as_mut_bytes();
+    let prefix = PREFIX.min(size);
+    // SAFETY: `prefix` is at most a record's size, for which `source` is valid and as long as `bytes`.
+    unsafe { ptr::copy_nonoverlapping(source, bytes.as_mut_ptr(), prefix) };
+    let used = used(&bytes[..prefix]).min(size);
+    if used > prefix {
+        // SAFETY: as above, from `prefix` to `used`, which is at most a record's size.
+        unsafe { ptr::copy_nonoverlapping(source.add(prefix), bytes.as_mut_ptr().add(prefix), used - prefix) };
+    }
+}

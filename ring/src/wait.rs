@@ -1,0 +1,265 @@
+//! How to wait: spin, yield, sleep, or first the one and then the other.
+
+use core::fmt;
+use core::str::FromStr;
+use core::time::Duration;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use crate::process::cpus;
+
+/// The disciplines of [`Wait`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Discipline {
+    Spin,
+    Yield,
+    Block,
+    Adaptive,
+}
+
+/// How a thread waits for a record or for a free slot.
+///
+/// | strategy | waits by | for |
+/// |---|---|---|
+/// | [`spin`](Self::spin) | pause instructions, without end | a core of its own, lowest latency |
+/// | [`yielding`](Self::yielding) | `sched_yield`, without end | more threads than cores, all of them busy |
+/// | [`block`](Self::block) | sleeping on the semaphore at once | rare messages |
+/// | [`adaptive`](Self::adaptive) | a few pauses where cores are to spare, then yields for a bounded time, then sleep | everything else; the default |
+///
+/// Yielding before sleeping is worth its time because waking a thread that sleeps on another core is dear (33 µs on
+/// the virtual machine that this was measured on) while a round of `sched_yield` costs under 1 µs.
+///
+/// ```
+/// use halyard_ring::Wait;
+/// use std::time::Duration;
+/// let patient = Wait::adaptive().yield_for(Duration::from_micros(200));
+/// assert_eq!("block".parse(), Ok(Wait::block()));
+/// # let _ = patient;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Wait {
+    discipline: Discipline,
+    spins: u32,
+    yield_for: Duration,
+    recheck: Duration,
+}
+
+impl Default for Wait {
+    fn default() -> Self {
+        Self::adaptive()
+    }
+}
+
+/// With this many processors, a waiting thread that spins for a moment keeps nobody from running.
+const CORES_TO_SPARE: usize = 4;
+
+fn default_spins() -> u32 {
+    static SPINS: OnceLock<u32> = OnceLock::new();
+    *SPINS.get_or_init(|| if cpus().len() >= CORES_TO_SPARE { 256 } else { 0 })
+}
+
+impl Wait {
+    fn new(discipline: Discipline) -> Self {
+        let spins = if discipline == Discipline::Adaptive { default_spins() } else { 0 };
+        Self {
+            discipline,
+            spins,
+            yield_for: Duration::from_micros(50),
+            recheck: Duration::from_millis(100),
+        }
+    }
+
+    /// Spins until it is there.
+    #[must_use]
+    pub fn spin() -> Self {
+        Self::new(Discipline::Spin)
+    }
+
+    /// Yields the processor until it is there.
+    #[must_use]
+    pub fn yielding() -> Self {
+        Self::new(Discipline::Yield)
+    }
+
+    /// Sleeps at once.
+    #[must_use]
+    pub fn block() -> Self {
+        Self::new(Discipline::Block)
+    }
+
+    /// Spins, yields, then sleeps; the default.
+    #[must_use]
+    pub fn adaptive() -> Self {
+        Self::new(Discipline::Adaptive)
+    }
+
+    /// How many pauses `adaptive` spins for. By default 256 on four processors or more, none on fewer.
+    #[must_use]
+    pub fn spins(mut self, spins: u32) -> Self {
+        self.spins = spins;
+        self
+    }
+
+    /// How long `adaptive` yields before it sleeps; 50 µs by default.
+    #[must_use]
+    pub fn yield_for(mut self, time: Duration) -> Self {
+        self.yield_for = time;
+        self
+    }
+
+    /// How long a sleep lasts at most before the thread looks again by itself, 100 ms by default. It matters only
+    /// where a peer was killed between publishing a record and waking its reader.
+    #[must_use]
+    pub fn recheck(mut self, time: Duration) -> Self {
+        self.recheck = time;
+        self
+    }
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.discipline {
+            Discipline::Spin => "spin",
+            Discipline::Yield => "yield",
+            Discipline::Block => "block",
+            Discipline::Adaptive => "adaptive",
+        })
+    }
+}
+
+/// The error of parsing a [`Wait`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownWait(String);
+
+impl fmt::Display for UnknownWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no wait strategy {:?}: use spin, yield, block or adaptive", self.0)
+    }
+}
+
+impl core::error::Error for UnknownWait {}
+
+impl FromStr for Wait {
+    type Err = UnknownWait;
+
+    fn from_str(s: &str) -> Result<Self, UnknownWait> {
+        match s {
+            "spin" => Ok(Self::spin()),
+            "yield" => Ok(Self::yielding()),
+            "block" => Ok(Self::block()),
+            "adaptive" => Ok(Self::adaptive()),
+            _ => Err(UnknownWait(s.to_owned())),
+        }
+    }
+}
+
+/// What to do after a look that found nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Look again.
+    Look,
+    /// Sleep on the semaphore for at most this long, then look again.
+    Sleep(Duration),
+    /// The deadline is over.
+    TimedOut,
+}
+
+/// One wait in progress: paces the looks.
+#[derive(Debug)]
+pub(crate) struct Pacer {
+    wait: Wait,
+    deadline: Option<Instant>,
+    rounds: u32,
+    yielding_since: Option<Instant>,
+}
+
+/// Spinning looks at the clock once in so many rounds.
+const CLOCK_EVERY: u32 = 128;
+
+impl Pacer {
+    pub(crate) fn new(wait: Wait, timeout: Option<Duration>) -> Self {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        Self { wait, deadline, rounds: 0, yielding_since: None }
+    }
+
+    /// Pauses or yields as the strategy has it, or says that it is time to sleep or to give up. `limit`: look again
+    /// after this long at the latest.
+    #[inline]
+    pub(crate) fn pace(&mut self, limit: Option<Duration>) -> Pace {
+        let round = self.rounds;
+        self.rounds = round.wrapping_add(1);
+        match self.wait.discipline {
+            Discipline::Spin => {
+                core::hint::spin_loop();
+                if round % CLOCK_EVERY != CLOCK_EVERY - 1 {
+                    return Pace::Look;
+                }
+                self.left().map_or(Pace::TimedOut, |_| Pace::Look)
+            }
+            Discipline::Adaptive if round < self.wait.spins => {
+                core::hint::spin_loop();
+                Pace::Look
+            }
+            Discipline::Block => self.sleep(limit),
+            discipline => {
+                let now = Instant::now();
+                if self.deadline.is_some_and(|deadline| now >= deadline) {
+                    return Pace::TimedOut;
+                }
+                let since = *self.yielding_since.get_or_insert(now);
+                if discipline == Discipline::Adaptive && now - since >= self.wait.yield_for {
+                    return self.sleep(limit);
+                }
+                std::thread::yield_now();
+                Pace::Look
+            }
+        }
+    }
+
+    /// Time left until the deadline, `None` if it is over; without a deadline, for ever.
+    fn left(&self) -> Option<Duration> {
+        let Some(deadline) = self.deadline else { return Some(Duration::MAX) };
+        deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+    }
+
+    fn sleep(&self, limit: Option<Duration>) -> Pace {
+        match self.left() {
+            Some(left) => Pace::Sleep(left.min(self.wait.recheck).min(limit.unwrap_or(Duration::MAX))),
+            None => Pace::TimedOut,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adaptive_yields_then_sleeps_then_gives_up() {
+        let wait = Wait::adaptive().spins(3).yield_for(Duration::from_millis(1));
+        let mut pacer = Pacer::new(wait, Some(Duration::from_millis(20)));
+        assert!((0..3).all(|_| pacer.pace(None) == Pace::Look));
+        let mut slept = false;
+        loop {
+            match pacer.pace(None) {
+                Pace::Look => assert!(!slept),
+                Pace::Sleep(time) => {
+                    assert!(time <= Duration::from_millis(20));
+                    slept = true;
+                    std::thread::sleep(time);
+                }
+                Pace::TimedOut => break,
+            }
+        }
+        assert!(slept);
+    }
+
+    #[test]
+    fn every_strategy_ends_at_its_deadline() {
+        for wait in [Wait::spin(), Wait::yielding(), Wait::block(), Wait::adaptive()] {
+            let mut pacer = Pacer::new(wait, Some(Duration::from_millis(2)));
+            while pacer.pace(Some(Duration::ZERO)) != Pace::TimedOut {}
+            assert_eq!(wait.to_string().parse(), Ok(wait));
+        }
+    }
+}
