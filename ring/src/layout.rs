@@ -50,6 +50,8 @@ pub(crate) struct Identity {
     pub(crate) total_size: AtomicU64,
     pub(crate) grace_ns: AtomicU64,
     pub(crate) slots_offset: AtomicU64,
+    /// Inode of the creator's pid namespace, 0 if unknown: pids mean nothing across namespaces.
+    pub(crate) pid_namespace: AtomicU64,
 }
 
 /// Written by the consumer alone.

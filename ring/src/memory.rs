@@ -82,6 +82,7 @@ mod modeled {
                     total_size: word(),
                     grace_ns: word(),
                     slots_offset: word(),
+                    pid_namespace: word(),
                 }),
                 consumer: Apart(ConsumerWords {
                     head: word(),

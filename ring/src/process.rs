@@ -168,6 +168,13 @@ impl AsFd for Pidfd {
     }
 }
 
+/// The inode that names this process's pid namespace; 0 where it cannot be read.
+pub(crate) fn pid_namespace() -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    static NAMESPACE: OnceLock<u64> = OnceLock::new();
+    *NAMESPACE.get_or_init(|| fs::metadata("/proc/self/ns/pid").map_or(0, |found| found.ino()))
+}
+
 /// The processors that this thread may run on.
 #[must_use]
 pub fn cpus() -> Vec<usize> {

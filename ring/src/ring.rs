@@ -17,14 +17,14 @@ use crate::memory::Memory;
 use crate::name::RingName;
 use crate::options::{Mode, RingKind, RingOptions};
 use crate::owners::{self, Reaped};
-use crate::process::{ProcessId, monotonic_ns};
+use crate::process::{ProcessId, monotonic_ns, pid_namespace};
 use crate::producer::Producer;
 use crate::protocol;
 use crate::region::Region;
 use crate::segment::{self, MakeError, Mapping};
 use crate::semaphore::{Semaphore, SemaphoreFile};
 use crate::sync::Ordering;
-use crate::view::check_header;
+use crate::view::{check_header, check_namespace};
 
 /// Permission bits of everything that a ring makes in /dev/shm.
 const PERMISSIONS: u32 = 0o600;
@@ -100,6 +100,7 @@ impl<R: Record> Ring<R> {
         let () = Self::CHECK;
         let mapping = Mapping::open(name).map_err(|error| open_error(error, name))?;
         let (shape, grace) = check_header(&mapping, name, Some(size_of::<R>()))?;
+        check_namespace(&mapping, name)?;
         let open = |semaphore: String| {
             Semaphore::open(&semaphore).map_err(|source| OpenError::Os { what: "open", name: semaphore, source })
         };
@@ -304,6 +305,7 @@ fn fill(region: &Region, options: &RingOptions) {
     words.total_size.store(shape.total as u64, Ordering::Relaxed);
     words.grace_ns.store(u64::try_from(options.grace.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     words.slots_offset.store(shape.slots_offset as u64, Ordering::Relaxed);
+    words.pid_namespace.store(pid_namespace(), Ordering::Relaxed);
     header.consumer.head.store(options.first, Ordering::Relaxed);
     words.status.store(STATUS_READY, Ordering::Release);
 }

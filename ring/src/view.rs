@@ -11,7 +11,7 @@ use crate::layout::{
 use crate::memory::Memory;
 use crate::name::RingName;
 use crate::options::{Mode, RingKind, RingOptions};
-use crate::process::ProcessId;
+use crate::process::{ProcessId, pid_namespace};
 use crate::ring::open_error;
 use crate::segment::{self, Creator, Mapping};
 use crate::semaphore::Semaphore;
@@ -75,6 +75,18 @@ pub(crate) fn check_header(
     check("file size", shape.total as u64, mapping.len() as u64)?;
     let grace = Duration::from_nanos(words.grace_ns.load(Ordering::Relaxed));
     Ok((shape, grace))
+}
+
+/// Refuses to take part in a ring from another pid namespace: whether an owner lives could not be told there, and a
+/// living one's slot might be taken from it.
+pub(crate) fn check_namespace(mapping: &Mapping, name: &RingName) -> Result<(), OpenError> {
+    // SAFETY: as in `check_header`, which has seen that the mapping is long enough.
+    let words: &Identity = unsafe { &(*mapping.base().cast::<Header>()).identity };
+    let (ours, found) = (pid_namespace(), words.pid_namespace.load(Ordering::Relaxed));
+    if ours == found || ours == 0 || found == 0 {
+        return Ok(());
+    }
+    Err(OpenError::Mismatch { name: name.segment(), field: "pid namespace", expected: ours, found })
 }
 
 /// A ring seen through a read-only mapping: it can be looked at whatever records it carries, and cannot be disturbed,

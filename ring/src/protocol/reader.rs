@@ -1,6 +1,6 @@
 //! The consumer's side: look at the head, take it, pass over it, and sleep on an empty ring.
 
-use super::{Damage, bump, wake_writers};
+use super::{Damage, bump, leave_quarantine, wake_writers};
 use crate::memory::Memory;
 use crate::options::Mode;
 use crate::state::{Phase, State};
@@ -158,11 +158,14 @@ impl<M: Memory> Reader<M> {
         } else {
             State::new(self.head, owner, Phase::Void)
         };
+        let header = self.memory.header();
+        // Counted first: the owner may come back, and count it out again, right after the swap.
+        header.cold.quarantined.fetch_add(1, Ordering::Relaxed);
         let word = self.memory.state(self.head);
         let voided = word.compare_exchange(claimed.0, next.0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        if voided {
-            let header = self.memory.header();
-            header.cold.quarantined.fetch_add(1, Ordering::Relaxed);
+        if !voided {
+            leave_quarantine(&*self.memory);
+        } else {
             bump(&header.consumer.voids);
             self.pass_hole();
             // Producers may sleep on what looked full and is now to be carried.
