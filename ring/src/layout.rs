@@ -52,6 +52,8 @@ pub(crate) struct Identity {
     pub(crate) slots_offset: AtomicU64,
     /// Inode of the creator's pid namespace, 0 if unknown: pids mean nothing across namespaces.
     pub(crate) pid_namespace: AtomicU64,
+    /// 1 if publishers use no fence and sleepers call `membarrier` instead: see `barrier.rs`.
+    pub(crate) asymmetric: AtomicU32,
 }
 
 /// Written by the consumer alone.

@@ -41,6 +41,8 @@ mod state;
 mod sync;
 
 #[cfg(not(loom))]
+mod barrier;
+#[cfg(not(loom))]
 mod consumer;
 #[cfg(not(loom))]
 mod error;
@@ -78,7 +80,7 @@ pub use {
     consumer::Consumer,
     error::{AttachError, CreateError, OpenError, PopError, PushError, Voided},
     inspect::{Counters, OwnerSnapshot, SemaphoreSnapshot, SlotSnapshot, Snapshot},
-    list::{Removal, list_names, remove_dead},
+    list::{Removal, creator_lives, list_names, remove_dead},
     owners::Reaped,
     process::{Pidfd, ProcessId, cpus, monotonic_ns, pin_to},
     producer::{Claim, Producer},

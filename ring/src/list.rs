@@ -45,6 +45,20 @@ pub fn list_names() -> io::Result<Vec<RingName>> {
     Ok(names)
 }
 
+/// Whether a ring's creator lives; `None` if there is no segment of that name. This is proof and no guess: the creator
+/// holds a lock on the segment for life. Unlike `RingView` this also answers for a segment that is damaged or was
+/// never finished.
+///
+/// # Errors
+/// What the system says, for instance if the segment is another user's.
+pub fn creator_lives(name: &RingName) -> io::Result<Option<bool>> {
+    Ok(match segment::creator(name)? {
+        Creator::Alive => Some(true),
+        Creator::Dead(_) => Some(false),
+        Creator::NoSegment => None,
+    })
+}
+
 /// Removes a ring's names if, and only if, its creator is proven dead: the lock that it held for life is free.
 ///
 /// While this works it holds that lock itself, so a second cleaner, or a creator at the same name, cannot come

@@ -22,6 +22,11 @@ pub(crate) trait Memory: Send + Sync + 'static {
     fn read<T>(&self, position: u64, copy: impl FnOnce(*const u8) -> T) -> T;
     /// Hands out the record's bytes for copying in.
     fn write<T>(&self, position: u64, copy: impl FnOnce(*mut u8) -> T) -> T;
+    /// The fence between a publisher's store and its look for sleepers (I8).
+    fn publish_fence(&self);
+    /// The fence between a sleeper's announcement and its second look (I8). False if a wake-up may be missed all the
+    /// same, so that the sleep must be short.
+    fn sleep_fence(&self) -> bool;
     /// Where the consumer sleeps.
     fn ready(&self) -> &Semaphore;
     /// Where producers sleep.
@@ -37,7 +42,7 @@ mod modeled {
     use crate::layout::{Apart, BeatWord, ColdWords, ConsumerWords, Identity, ReaderWords, WriterWords};
     use crate::options::RingOptions;
     use crate::state::State;
-    use crate::sync::AtomicU32;
+    use crate::sync::{AtomicU32, Ordering, fence};
     use loom::cell::UnsafeCell;
 
     /// A ring of 8-byte records made of loom's own cells: loom reports any access to a record's bytes that is not
@@ -83,6 +88,7 @@ mod modeled {
                     grace_ns: word(),
                     slots_offset: word(),
                     pid_namespace: word(),
+                    asymmetric: small(),
                 }),
                 consumer: Apart(ConsumerWords {
                     head: word(),
@@ -148,6 +154,14 @@ mod modeled {
         }
         fn write<T>(&self, position: u64, copy: impl FnOnce(*mut u8) -> T) -> T {
             self.slot(position).1.with_mut(|bytes| copy(bytes.cast()))
+        }
+        // loom knows no membarrier: the models run with the full fence on both sides.
+        fn publish_fence(&self) {
+            fence(Ordering::SeqCst);
+        }
+        fn sleep_fence(&self) -> bool {
+            fence(Ordering::SeqCst);
+            true
         }
         fn ready(&self) -> &Semaphore {
             &self.ready

@@ -4,6 +4,7 @@
 use std::alloc::{self, Layout};
 use std::ptr::NonNull;
 
+use crate::barrier::Barriers;
 use crate::layout::{Header, OWNER_SIZE, OWNERS_OFFSET, Owner, SLOT_HEAD, Shape};
 use crate::memory::Memory;
 use crate::segment::Mapping;
@@ -22,6 +23,7 @@ pub(crate) struct Region {
     base: NonNull<u8>,
     shape: Shape,
     mask: u64,
+    barriers: Barriers,
     ready: Semaphore,
     space: Semaphore,
     backing: Backing,
@@ -38,21 +40,27 @@ impl Region {
     ///
     /// # Panics
     /// If the mapping is smaller than the shape.
-    pub(crate) fn mapped(mapping: Mapping, shape: Shape, ready: Semaphore, space: Semaphore) -> Self {
+    pub(crate) fn mapped(
+        mapping: Mapping,
+        shape: Shape,
+        barriers: Barriers,
+        ready: Semaphore,
+        space: Semaphore,
+    ) -> Self {
         assert!(mapping.len() >= shape.total, "mapping of {} for {}", mapping.len(), shape.total);
         let base = NonNull::new(mapping.base()).expect("a mapping is not at address zero");
         let mask = u64::from(shape.capacity) - 1;
-        Self { base, shape, mask, ready, space, backing: Backing::Mapping(mapping) }
+        Self { base, shape, mask, barriers, ready, space, backing: Backing::Mapping(mapping) }
     }
 
     /// Allocates zeroed heap memory of that shape.
-    pub(crate) fn heap(shape: Shape, ready: Semaphore, space: Semaphore) -> Self {
+    pub(crate) fn heap(shape: Shape, barriers: Barriers, ready: Semaphore, space: Semaphore) -> Self {
         let layout = Layout::from_size_align(shape.total, 4096).expect("a ring's size is a valid layout");
         // SAFETY: the layout is not of size zero: the header alone is larger.
         let base = unsafe { alloc::alloc_zeroed(layout) };
         let Some(base) = NonNull::new(base) else { alloc::handle_alloc_error(layout) };
         let mask = u64::from(shape.capacity) - 1;
-        Self { base, shape, mask, ready, space, backing: Backing::Heap(layout) }
+        Self { base, shape, mask, barriers, ready, space, backing: Backing::Heap(layout) }
     }
 
     /// The mapping, if there is one.
@@ -114,6 +122,15 @@ impl Memory for Region {
     fn write<T>(&self, position: u64, copy: impl FnOnce(*mut u8) -> T) -> T {
         // SAFETY: a slot has SLOT_HEAD + record_size bytes at least.
         copy(unsafe { self.slot(position).add(SLOT_HEAD) }.as_ptr())
+    }
+
+    #[inline]
+    fn publish_fence(&self) {
+        self.barriers.publish();
+    }
+
+    fn sleep_fence(&self) -> bool {
+        self.barriers.sleep()
     }
 
     #[inline]

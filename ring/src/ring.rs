@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::Record;
+use crate::barrier::{self, Barriers};
 use crate::consumer::Consumer;
 use crate::error::{AttachError, CreateError, OpenError};
 use crate::inspect::{Snapshot, snapshot};
@@ -24,7 +25,7 @@ use crate::region::Region;
 use crate::segment::{self, MakeError, Mapping};
 use crate::semaphore::{Semaphore, SemaphoreFile};
 use crate::sync::Ordering;
-use crate::view::{check_header, check_namespace};
+use crate::view::{check_can_join, check_header};
 
 /// Permission bits of everything that a ring makes in /dev/shm.
 const PERMISSIONS: u32 = 0o600;
@@ -86,8 +87,9 @@ impl<R: Record> Ring<R> {
                 });
             }
         };
-        let region = Region::mapped(mapping, shape, ready, space);
-        fill(&region, options);
+        let asymmetric = barrier::is_registered();
+        let region = Region::mapped(mapping, shape, Barriers::new(asymmetric), ready, space);
+        fill(&region, options, asymmetric);
         Ok(Self::with(region, Some(name.clone()), options.grace))
     }
 
@@ -100,12 +102,12 @@ impl<R: Record> Ring<R> {
         let () = Self::CHECK;
         let mapping = Mapping::open(name).map_err(|error| open_error(error, name))?;
         let (shape, grace) = check_header(&mapping, name, Some(size_of::<R>()))?;
-        check_namespace(&mapping, name)?;
+        let barriers = Barriers::new(check_can_join(&mapping, name)?);
         let open = |semaphore: String| {
             Semaphore::open(&semaphore).map_err(|source| OpenError::Os { what: "open", name: semaphore, source })
         };
         let (ready, space) = (open(name.ready())?, open(name.space())?);
-        Ok(Self::with(Region::mapped(mapping, shape, ready, space), Some(name.clone()), grace))
+        Ok(Self::with(Region::mapped(mapping, shape, barriers, ready, space), Some(name.clone()), grace))
     }
 
     /// Makes a ring of plain heap memory for threads of this process: the same algorithm, no names.
@@ -120,8 +122,10 @@ impl<R: Record> Ring<R> {
         }
         let shape = Shape::new(options, size_of::<R>());
         let space = if shape.mode == Mode::Counting { shape.capacity } else { 0 };
-        let region = Region::heap(shape, Semaphore::unnamed(0), Semaphore::unnamed(space));
-        fill(&region, options);
+        let asymmetric = barrier::is_registered();
+        let barriers = Barriers::new(asymmetric);
+        let region = Region::heap(shape, barriers, Semaphore::unnamed(0), Semaphore::unnamed(space));
+        fill(&region, options, asymmetric);
         Self::with(region, None, options.grace)
     }
 
@@ -282,7 +286,7 @@ impl<R> fmt::Debug for Ring<R> {
 }
 
 /// Fills a fresh region. READY comes last, Release: whoever sees it sees the rest.
-fn fill(region: &Region, options: &RingOptions) {
+fn fill(region: &Region, options: &RingOptions, asymmetric: bool) {
     let shape = *region.shape();
     region.format_slots(options.first);
     let header = region.header();
@@ -306,6 +310,7 @@ fn fill(region: &Region, options: &RingOptions) {
     words.grace_ns.store(u64::try_from(options.grace.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     words.slots_offset.store(shape.slots_offset as u64, Ordering::Relaxed);
     words.pid_namespace.store(pid_namespace(), Ordering::Relaxed);
+    words.asymmetric.store(u32::from(asymmetric), Ordering::Relaxed);
     header.consumer.head.store(options.first, Ordering::Relaxed);
     words.status.store(STATUS_READY, Ordering::Release);
 }

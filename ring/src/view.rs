@@ -78,15 +78,15 @@ pub(crate) fn check_header(
 }
 
 /// Refuses to take part in a ring from another pid namespace: whether an owner lives could not be told there, and a
-/// living one's slot might be taken from it.
-pub(crate) fn check_namespace(mapping: &Mapping, name: &RingName) -> Result<(), OpenError> {
+/// living one's slot might be taken from it. Returns whether the ring's sleepers call `membarrier`.
+pub(crate) fn check_can_join(mapping: &Mapping, name: &RingName) -> Result<bool, OpenError> {
     // SAFETY: as in `check_header`, which has seen that the mapping is long enough.
     let words: &Identity = unsafe { &(*mapping.base().cast::<Header>()).identity };
     let (ours, found) = (pid_namespace(), words.pid_namespace.load(Ordering::Relaxed));
-    if ours == found || ours == 0 || found == 0 {
-        return Ok(());
+    if ours != found && ours != 0 && found != 0 {
+        return Err(OpenError::Mismatch { name: name.segment(), field: "pid namespace", expected: ours, found });
     }
-    Err(OpenError::Mismatch { name: name.segment(), field: "pid namespace", expected: ours, found })
+    Ok(words.asymmetric.load(Ordering::Relaxed) != 0)
 }
 
 /// A ring seen through a read-only mapping: it can be looked at whatever records it carries, and cannot be disturbed,
@@ -208,6 +208,12 @@ impl Memory for RingView {
 
     fn write<T>(&self, _: u64, _: impl FnOnce(*mut u8) -> T) -> T {
         unreachable!("a view has no producer")
+    }
+
+    fn publish_fence(&self) {}
+
+    fn sleep_fence(&self) -> bool {
+        true
     }
 
     fn ready(&self) -> &Semaphore {

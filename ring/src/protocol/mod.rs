@@ -48,6 +48,7 @@ pub(crate) use reader::{Head, Look, Reader};
 pub(crate) use writer::{Claimed, Reserve, Writer};
 
 use core::fmt;
+use core::time::Duration;
 
 use crate::layout::Shape;
 use crate::memory::Memory;
@@ -69,6 +70,9 @@ impl fmt::Display for Damage {
         write!(f, "the slot of position {} says {:?}, which cannot be", self.position, self.state)
     }
 }
+
+/// The longest sleep where the kernel refused the sleeper's half of the fence (I8): a missed wake-up costs no more.
+const UNCERTAIN: Duration = Duration::from_millis(1);
 
 /// Whether position `position` is taken: by a claim, a record, a void, or because it is long over.
 fn is_taken(state: State, position: u64) -> bool {

@@ -1,6 +1,6 @@
 //! The consumer's side: look at the head, take it, pass over it, and sleep on an empty ring.
 
-use super::{Damage, bump, leave_quarantine, wake_writers};
+use super::{Damage, UNCERTAIN, bump, leave_quarantine, wake_writers};
 use crate::memory::Memory;
 use crate::options::Mode;
 use crate::state::{Phase, State};
@@ -142,7 +142,7 @@ impl<M: Memory> Reader<M> {
             return;
         }
         self.unfenced = 0;
-        fence(Ordering::SeqCst);
+        self.memory.publish_fence();
         let posts = wake_writers(&*self.memory);
         if posts > 0 {
             let word = &self.memory.header().consumer.space_posts;
@@ -199,14 +199,12 @@ impl<M: Memory> Reader<M> {
         let waiting = &memory.header().reader.waiting;
         // I8, sleeper's half: announce, fence, look again, and only then sleep.
         waiting.store(1, Ordering::Relaxed);
-        if !planted(Mutant::NoParkFence) {
-            fence(Ordering::SeqCst);
-        }
+        let certain = planted(Mutant::NoParkFence) || memory.sleep_fence();
         let still = planted(Mutant::NoReaderRecheck)
             || (self.look() == Ok(awaited) && !self.is_closed() && self.nudges() == nudges);
         if still {
             bump(&memory.header().consumer.parks);
-            let _ = memory.ready().wait_timeout(max);
+            let _ = memory.ready().wait_timeout(if certain { max } else { max.min(UNCERTAIN) });
         }
         waiting.store(0, Ordering::Relaxed);
     }

@@ -1,10 +1,10 @@
 //! The producer's side: claim, publish, abandon, and sleeping on a full ring.
 
-use super::{Damage, bump, find_tail, is_taken, leave_quarantine, wake_reader};
+use super::{Damage, UNCERTAIN, bump, find_tail, is_taken, leave_quarantine, wake_reader};
 use crate::memory::Memory;
 use crate::options::{Mode, RingKind};
 use crate::state::{Phase, State};
-use crate::sync::{Mutant, Ordering, fence, planted};
+use crate::sync::{Mutant, Ordering, planted};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -190,7 +190,7 @@ impl<M: Memory> Writer<M> {
         }
         // I8, producer's half: publish, fence, look for the sleeper.
         if !planted(Mutant::NoPublishFence) {
-            fence(Ordering::SeqCst);
+            self.memory.publish_fence();
         }
         if wake_reader(&*self.memory) {
             bump(&self.memory.owner(self.owner).ready_posts);
@@ -219,7 +219,7 @@ impl<M: Memory> Writer<M> {
         }
         // A sleeping consumer may have stopped in front of this claim with published records behind it.
         if !planted(Mutant::SilentAbandon) {
-            fence(Ordering::SeqCst);
+            self.memory.publish_fence();
             wake_reader(&*self.memory);
         }
     }
@@ -253,13 +253,11 @@ impl<M: Memory> Writer<M> {
         let waiting = &memory.header().writers.waiting;
         // I8, sleeper's half: announce, fence, look again, and only then sleep.
         waiting.fetch_add(1, Ordering::Relaxed);
-        if !planted(Mutant::NoParkFence) {
-            fence(Ordering::SeqCst);
-        }
+        let certain = planted(Mutant::NoParkFence) || memory.sleep_fence();
         let second = if planted(Mutant::NoWriterRecheck) { Err(Reserve::Full) } else { self.claim() };
         let woken = if second == Err(Reserve::Full) {
             bump(&memory.owner(self.owner).parks);
-            memory.space().wait_timeout(max)
+            memory.space().wait_timeout(if certain { max } else { max.min(UNCERTAIN) })
         } else {
             false
         };
