@@ -65,6 +65,13 @@ impl State {
         }
     }
 
+    /// Whether it says READY for `position`, whoever the owner is.
+    #[inline]
+    pub(crate) const fn is_ready_at(self, position: u64) -> bool {
+        let owner = OWNER_MASK << 2;
+        self.0 & !owner == Self::new(position, 0, Phase::Ready).0
+    }
+
     /// How far the word's sequence lies ahead of `position`, in positions; negative if behind. Wraps at 2^48, so
     /// two positions less than 2^47 apart always compare right.
     pub(crate) const fn ahead_of(self, position: u64) -> i64 {
@@ -93,6 +100,8 @@ mod tests {
             for (position, owner) in [(0, 0), (1, 1), (SEQUENCE_MASK, OWNERS_MAX as u16), (77, 0x2aaa)] {
                 let state = State::new(position, owner, phase);
                 assert_eq!((state.sequence(), state.owner(), state.phase()), (position, owner, phase));
+                assert_eq!(state.is_ready_at(position), phase == Phase::Ready);
+                assert!(!state.is_ready_at(position + 1));
             }
         }
     }

@@ -68,9 +68,17 @@ impl<M: Memory> Reader<M> {
     /// What stands at the head now. Passes holes: positions that carry no record (I7).
     #[inline]
     pub(crate) fn look(&mut self) -> Look {
+        // I4: Acquire meets the Release of publish.
+        let order = if planted(Mutant::RelaxedRead) { Ordering::Relaxed } else { Ordering::Acquire };
+        let state = State(self.memory.state(self.head).load(order));
+        if state.is_ready_at(self.head) { Ok(Head::Ready) } else { self.look_closer() }
+    }
+
+    /// The rest of [`look`](Self::look), out of its fast path.
+    #[cold]
+    fn look_closer(&mut self) -> Look {
         // No more than a lap of holes at once, whatever the slots say: the next look goes on.
         for _ in 0..=self.capacity {
-            // I4: Acquire meets the Release of publish. I5 for the next claim of a freed slot.
             let order = if planted(Mutant::RelaxedRead) { Ordering::Relaxed } else { Ordering::Acquire };
             let state = State(self.memory.state(self.head).load(order));
             match state.ahead_of(self.head) {
@@ -110,7 +118,7 @@ impl<M: Memory> Reader<M> {
         // Nobody may have touched the slot while it was READY (I4). Looking costs a load that hits the cache.
         fence(Ordering::Acquire);
         let state = State(word.load(Ordering::Relaxed));
-        if state.ahead_of(self.head) != 0 || state.phase() != Phase::Ready {
+        if !state.is_ready_at(self.head) {
             return Err(Damage { position: self.head, state });
         }
         // I5: Release, after the copy.
