@@ -1,0 +1,220 @@
+//! Latency samples of several rounds, and the figures that are read off them.
+//!
+//! A figure is never one number: every round gives its own percentile, and what is printed is the median over the
+//! rounds with the lowest and the highest beside it. A ratio is taken within each round (both sides of it ran
+//! within the same second) and then treated the same way, so that a machine that changes its pace between rounds
+//! does not change the ratio.
+
+use std::fmt;
+
+use base64::Engine as _;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer as _, V2Serializer};
+use serde::Serialize;
+
+/// Longest time that is told apart, nanoseconds: a minute. Longer ones count as this.
+const LONGEST_NS: u64 = 60_000_000_000;
+
+/// An empty histogram of nanoseconds with three significant digits.
+pub(crate) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST_NS, 3).expect("the bounds are in order")
+}
+
+/// What is read off a histogram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stat {
+    P50,
+    P90,
+    P99,
+    P999,
+    Max,
+}
+
+impl Stat {
+    pub(crate) const ALL: [Self; 5] = [Self::P50, Self::P90, Self::P99, Self::P999, Self::Max];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::P50 => "p50",
+            Self::P90 => "p90",
+            Self::P99 => "p99",
+            Self::P999 => "p99.9",
+            Self::Max => "max",
+        }
+    }
+
+    /// The value in this histogram, nanoseconds.
+    pub(crate) fn of(self, histogram: &Histogram<u64>) -> u64 {
+        match self {
+            Self::P50 => histogram.value_at_quantile(0.5),
+            Self::P90 => histogram.value_at_quantile(0.9),
+            Self::P99 => histogram.value_at_quantile(0.99),
+            Self::P999 => histogram.value_at_quantile(0.999),
+            Self::Max => histogram.max(),
+        }
+    }
+}
+
+/// A figure over several rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+}
+
+impl Spread {
+    /// `None` if there is no value.
+    pub(crate) fn over(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let (min, max) = (*values.first()?, *values.last()?);
+        let middle = values.len() / 2;
+        let median =
+            if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
+        Some(Self { median, min, max })
+    }
+}
+
+/// What was measured under one name: a histogram a round.
+#[derive(Clone, Debug)]
+pub(crate) struct Series {
+    /// For programs: lower case, dots between the parts.
+    pub(crate) id: String,
+    /// For people.
+    pub(crate) label: String,
+    pub(crate) rounds: Vec<Histogram<u64>>,
+}
+
+impl Series {
+    pub(crate) fn new(id: impl Into<String>, label: impl Into<String>) -> Self {
+        Self { id: id.into(), label: label.into(), rounds: Vec::new() }
+    }
+
+    /// The figure over the rounds, nanoseconds.
+    pub(crate) fn value(&self, stat: Stat) -> Option<Spread> {
+        Spread::over(self.rounds.iter().map(|round| stat.of(round) as f64))
+    }
+
+    /// How many times the floor's figure this one is, round by round.
+    pub(crate) fn ratio(&self, floor: &Self, stat: Stat) -> Option<Spread> {
+        let pairs = self.rounds.iter().zip(&floor.rounds);
+        Spread::over(pairs.map(|(own, floor)| stat.of(own) as f64 / (stat.of(floor).max(1)) as f64))
+    }
+}
+
+/// One round as it stands in `--json`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct RoundJson {
+    count: u64,
+    mean_ns: f64,
+    min_ns: u64,
+    p50_ns: u64,
+    p90_ns: u64,
+    p99_ns: u64,
+    p999_ns: u64,
+    max_ns: u64,
+    /// The whole histogram: HdrHistogram's V2 encoding, uncompressed, base64.
+    histogram_v2: String,
+}
+
+impl RoundJson {
+    pub(crate) fn new(histogram: &Histogram<u64>) -> Self {
+        Self {
+            count: histogram.len(),
+            mean_ns: histogram.mean(),
+            min_ns: histogram.min(),
+            p50_ns: Stat::P50.of(histogram),
+            p90_ns: Stat::P90.of(histogram),
+            p99_ns: Stat::P99.of(histogram),
+            p999_ns: Stat::P999.of(histogram),
+            max_ns: Stat::Max.of(histogram),
+            histogram_v2: encode(histogram),
+        }
+    }
+}
+
+/// A histogram as text: HdrHistogram's V2 encoding in base64.
+pub(crate) fn encode(histogram: &Histogram<u64>) -> String {
+    let mut bytes = Vec::new();
+    V2Serializer::new().serialize(histogram, &mut bytes).expect("a vector takes any number of bytes");
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// The histogram that [`encode`] wrote, or `None` if the text is something else.
+pub(crate) fn decode(text: &str) -> Option<Histogram<u64>> {
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
+    hdrhistogram::serialization::Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
+}
+
+/// Nanoseconds for people: three significant digits and a unit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nanos(pub(crate) f64);
+
+impl fmt::Display for Nanos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (value, unit) = match self.0 {
+            ns if ns < 999.5 => return f.pad(&format!("{ns:.0} ns")),
+            ns if ns < 999_500.0 => (ns / 1e3, "µs"),
+            ns if ns < 999_500_000.0 => (ns / 1e6, "ms"),
+            ns => (ns / 1e9, "s"),
+        };
+        let digits = match value {
+            v if v < 9.995 => 2,
+            v if v < 99.95 => 1,
+            _ => 0,
+        };
+        f.pad(&format!("{value:.digits$} {unit}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(rounds: &[u64]) -> Series {
+        let mut series = Series::new("a", "A");
+        for &value in rounds {
+            let mut histogram = histogram();
+            histogram.record_n(value, 100).unwrap();
+            series.rounds.push(histogram);
+        }
+        series
+    }
+
+    #[test]
+    fn a_figure_is_the_median_of_the_rounds_with_its_spread() {
+        let spread = series(&[300, 100, 200]).value(Stat::P50).unwrap();
+        assert_eq!((spread.median, spread.min, spread.max), (200.0, 100.0, 300.0));
+        assert_eq!(Spread::over([4.0, 1.0, 2.0, 8.0]).unwrap().median, 3.0);
+        assert_eq!(Spread::over([]), None);
+    }
+
+    #[test]
+    fn a_ratio_is_taken_within_each_round() {
+        // The machine is twice as slow in the second round; the ratio is the same.
+        let ratio = series(&[200, 400]).ratio(&series(&[100, 200]), Stat::P50).unwrap();
+        assert_eq!((ratio.median, ratio.min, ratio.max), (2.0, 2.0, 2.0));
+    }
+
+    #[test]
+    fn a_histogram_travels_as_text() {
+        let mut histogram = histogram();
+        for value in [1, 250, 1_000_000, LONGEST_NS] {
+            histogram.record(value).unwrap();
+        }
+        assert_eq!(decode(&encode(&histogram)).as_ref(), Some(&histogram));
+        assert_eq!(decode("no histogram"), None);
+    }
+
+    #[test]
+    fn times_have_three_digits() {
+        let shown = |ns: f64| Nanos(ns).to_string();
+        assert_eq!(shown(7.0), "7 ns");
+        assert_eq!(shown(999.6), "1.00 µs");
+        assert_eq!(shown(1234.0), "1.23 µs");
+        assert_eq!(shown(61_040.0), "61.0 µs");
+        assert_eq!(shown(999_600.0), "1.00 ms");
+        assert_eq!(shown(2.5e9), "2.50 s");
+    }
+}

@@ -1,0 +1,121 @@
+//! `halyard-bench`: what Halyard's rings and chat take, beside the floor they stand on, and a replay of real chat
+//! logs that checks every delivery.
+//!
+//! The library is the program: [`run`] is all of it. Each subcommand has its file.
+#![deny(unsafe_code)]
+
+mod child;
+mod echo;
+mod failure;
+mod figures;
+mod floor;
+mod hop;
+mod host;
+mod interrupt;
+mod irc;
+mod line;
+mod machine;
+mod place;
+mod progress;
+mod relay;
+mod replay;
+mod report;
+mod shared;
+mod timed;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::failure::{Failure, INTERRUPTED};
+
+/// Latencies of Halyard beside the floor they stand on, and replay of real chat logs
+///
+/// Every figure is taken in several rounds, interleaved with its floor, and printed as the median of the rounds with
+/// the lowest and the highest beside it.
+#[derive(Parser, Debug)]
+#[command(name = "halyard-bench", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 a replay found differences, 2 an option or a file is wrong, 69 something that the measurement \
+needs could not be had, 130 interrupted.";
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Floor(floor::Floor),
+    Hop(hop::Hop),
+    Replay(replay::Replay),
+    #[command(subcommand, hide = true)]
+    Child(ChildRole),
+}
+
+/// What this program does when it has started itself as a child.
+#[derive(Subcommand, Debug)]
+enum ChildRole {
+    Echo { lines: PathBuf, cpu: usize },
+    Server,
+    Replay,
+}
+
+/// How results are printed.
+#[derive(Args, Clone, Copy, Debug)]
+struct Output {
+    /// Print JSON: every round's figures and its whole histogram
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the program on the process's arguments.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match &cli.command {
+        Command::Child(role) => role.run(),
+        command => {
+            interrupt::install();
+            command.run()
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if failure.exit != INTERRUPTED {
+                eprintln!("halyard-bench: {failure}");
+            }
+            ExitCode::from(failure.exit)
+        }
+    }
+}
+
+impl Command {
+    fn run(&self) -> Result<(), Failure> {
+        match self {
+            Self::Floor(floor) => floor.run(),
+            Self::Hop(hop) => hop.run(),
+            Self::Replay(replay) => replay.run(),
+            Self::Child(role) => role.run(),
+        }
+    }
+}
+
+impl ChildRole {
+    fn run(&self) -> Result<(), Failure> {
+        match self {
+            Self::Echo { lines, cpu } => echo::child(lines, *cpu),
+            Self::Server => host::child(),
+            Self::Replay => replay::child(),
+        }
+    }
+}
+
+/// Writes a result to standard output. Whoever closed the pipe has read enough.
+fn out(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}

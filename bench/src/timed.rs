@@ -1,0 +1,97 @@
+//! Taking samples: for how long, how often, and what is inside one.
+
+use std::time::Duration;
+
+use clap::Args;
+use halyard_ring::monotonic_ns;
+use hdrhistogram::Histogram;
+
+use crate::failure::Failure;
+use crate::{figures, interrupt};
+
+/// How much is measured.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Effort {
+    /// Rounds. What is compared is measured in turn in every round; figures are medians over the rounds
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: Option<u16>,
+    /// How long each measurement of a round takes, milliseconds, after a warm-up of a quarter of that
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..=600_000))]
+    time: Option<u32>,
+    /// Three rounds of 50 ms: a look, not a result
+    #[arg(long)]
+    quick: bool,
+}
+
+impl Effort {
+    pub(crate) fn rounds(&self) -> usize {
+        usize::from(self.rounds.unwrap_or(if self.quick { 3 } else { 7 }))
+    }
+
+    /// The time of one measurement of one round.
+    pub(crate) fn time(&self) -> Duration {
+        Duration::from_millis(u64::from(self.time.unwrap_or(if self.quick { 50 } else { 300 })))
+    }
+}
+
+/// How many samples are kept before they go into the histogram. Recording into a histogram between two round trips
+/// would make the next one longer; a store into an array that lies in the cache does not.
+const BATCH: usize = 1024;
+
+/// Repeats `step` for a quarter of `time` without recording and for `time` with it. One sample is one `step` and
+/// one reading of the clock.
+///
+/// # Errors
+/// What `step` returns; or the interruption by a signal.
+pub(crate) fn samples(
+    time: Duration,
+    mut step: impl FnMut() -> Result<(), Failure>,
+) -> Result<Histogram<u64>, Failure> {
+    let time = time.as_nanos() as u64;
+    let start = monotonic_ns();
+    while monotonic_ns() - start < time / 4 {
+        step()?;
+    }
+    let mut histogram = figures::histogram();
+    let mut batch = [0u64; BATCH];
+    let start = monotonic_ns();
+    loop {
+        interrupt::check()?;
+        let mut last = monotonic_ns();
+        let mut taken = 0;
+        while taken < BATCH && last - start < time {
+            step()?;
+            let now = monotonic_ns();
+            batch[taken] = now - last;
+            taken += 1;
+            last = now;
+        }
+        for &sample in &batch[..taken] {
+            histogram.saturating_record(sample.max(1));
+        }
+        if taken < BATCH {
+            return Ok(histogram);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_after_the_warm_up_is_one_sample() {
+        let mut steps = 0;
+        let histogram = samples(Duration::from_millis(2), || {
+            steps += 1;
+            Ok(())
+        })
+        .unwrap();
+        assert!(!histogram.is_empty() && histogram.len() <= steps);
+    }
+
+    #[test]
+    fn a_step_that_fails_ends_it() {
+        assert!(samples(Duration::from_secs(60), || Err(Failure::usage("no"))).is_err());
+    }
+}

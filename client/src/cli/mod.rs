@@ -1,0 +1,101 @@
+//! The command line: one file per subcommand, and what they share.
+
+mod chat;
+mod clean;
+mod clock;
+mod connect;
+mod demo;
+mod exit;
+mod inspect;
+mod json;
+mod lines;
+mod ls;
+mod out;
+mod rooms;
+mod run;
+mod say;
+mod script;
+mod server;
+mod show;
+mod signals;
+mod tail;
+mod visible;
+mod who;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use halyard_client::ServerName;
+
+use exit::Ended;
+
+const AFTER_HELP: &str = "\
+Examples:
+  halyard chat                        talk in the room \"lobby\"; hosts a server if none runs
+  halyard chat --nick ann dev         talk as ann in the room \"dev\"
+  make 2>&1 | halyard say -r dev      every line is a message
+  halyard tail -r dev --json | jq .   follow a room as JSON Lines
+  halyard who -r dev                  who is there
+  echo 'DM bob hi' | halyard run      commands from a script
+
+Standard output is data, standard error is for people.
+
+Exit codes:
+    0  done
+    1  negative result: nobody there, or the server refused a command
+    2  wrong usage, or a line of a script that is no command
+   69  no server of that name runs here, or none of this version
+   74  reading or writing failed
+   75  not now: try again (nick taken, server full or not answering)
+  124  time-out
+  130  ended by Ctrl-C (chat: 0); 143 by SIGTERM";
+
+/// Chat through shared memory with whoever is logged in on this machine
+#[derive(Debug, Parser)]
+#[command(name = "halyard", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// The server's name
+    #[arg(long, global = true, env = "HALYARD_SERVER", default_value_t, value_name = "NAME")]
+    server: ServerName,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Chat(chat::Args),
+    Say(say::SayArgs),
+    Dm(say::DmArgs),
+    Tail(tail::Args),
+    Who(who::Args),
+    Rooms(rooms::Args),
+    Run(run::Args),
+    Server(server::Args),
+    Ls(ls::Args),
+    Inspect(inspect::Args),
+    Clean(clean::Args),
+    Demo(demo::Args),
+    #[command(hide = true)]
+    DemoPart(demo::PartArgs),
+}
+
+/// Runs the command and turns how it ended into the exit code.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let server = cli.server;
+    let ended = match cli.command {
+        Command::Chat(args) => chat::run(server, args),
+        Command::Say(args) => say::say(server, args),
+        Command::Dm(args) => say::dm(server, args),
+        Command::Tail(args) => tail::run(server, args),
+        Command::Who(args) => who::run(server, &args),
+        Command::Rooms(args) => rooms::run(server, &args),
+        Command::Run(args) => run::run(server, args),
+        Command::Server(args) => server::run(server, args),
+        Command::Ls(args) => ls::run(&args),
+        Command::Inspect(args) => inspect::run(&server, &args),
+        Command::Clean(args) => clean::run(&args),
+        Command::Demo(demo::Args {}) => demo::run(),
+        Command::DemoPart(args) => demo::run_part(args),
+    };
+    ended.unwrap_or_else(Ended::from).report()
+}

@@ -1,0 +1,158 @@
+//! `halyard say` and `halyard dm`: messages from the command line or from a pipe.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use halyard_client::{Client, ClientOptions, Command, CommandError, Event, Reconnect, ServerName};
+use halyard_ring::chat::check_name;
+
+use super::connect::{NickArgs, connect};
+use super::exit::{Ended, Exit, Failure, Result};
+use super::lines::Lines;
+use super::out::note;
+use super::visible::visible;
+
+/// How long a server that goes away in the middle may stay away.
+const AWAY: Duration = Duration::from_secs(10);
+
+/// Say something in a room: the words given, or standard input, a message a line
+#[derive(Debug, clap::Args)]
+pub(crate) struct SayArgs {
+    /// The room
+    #[arg(long, short, value_parser = name)]
+    room: String,
+    #[command(flatten)]
+    nick: NickArgs,
+    /// The text; without it, every line of standard input is a message
+    text: Vec<String>,
+}
+
+/// Say something to one person only: the words given, or standard input, a message a line
+#[derive(Debug, clap::Args)]
+pub(crate) struct DmArgs {
+    #[command(flatten)]
+    nick: NickArgs,
+    /// Who is meant: a nick, or a client's number
+    #[arg(value_name = "TO", value_parser = name)]
+    to: String,
+    /// The text; without it, every line of standard input is a message
+    text: Vec<String>,
+}
+
+/// Checks the name of a room or of a person on the command line.
+pub(crate) fn name(text: &str) -> std::result::Result<String, halyard_ring::chat::BadName> {
+    check_name(text).map(|()| text.to_owned())
+}
+
+pub(crate) fn say(server: ServerName, args: SayArgs) -> Result {
+    let client = connect(&options(&args.nick, server))?;
+    client.join(&args.room)?;
+    send(&client, &args.text, |text| Command::Say { text, action: false })
+}
+
+pub(crate) fn dm(server: ServerName, args: DmArgs) -> Result {
+    let client = connect(&options(&args.nick, server))?;
+    send(&client, &args.text, |text| Command::Dm { to: args.to.clone(), text, action: false })
+}
+
+fn options(nick: &NickArgs, server: ServerName) -> ClientOptions {
+    nick.options(server, "").reconnect(Reconnect::Within(AWAY))
+}
+
+fn send(client: &Arc<Client>, words: &[String], command: impl Fn(String) -> Command) -> Result {
+    let mut batch = Batch { client, lines: HashMap::new(), refused: 0 };
+    if words.is_empty() {
+        let mut lines = Lines::new(io::stdin().lock());
+        while let Some(line) = lines.next().map_err(|error| Failure::Io("read standard input", error))? {
+            match line.text {
+                // There is no empty message; in a pipe an empty line is no mistake either.
+                Ok(text) if text.is_empty() => {}
+                Ok(text) => batch.submit(line.number, command(text))?,
+                Err(bad) => batch.refuse(line.number, &bad.to_string()),
+            }
+        }
+    } else {
+        let text = words.join(" ");
+        halyard_ring::chat::check_text(&text).map_err(CommandError::from)?;
+        batch.submit(0, command(text))?;
+    }
+    batch.finish()
+}
+
+/// Messages under way.
+struct Batch<'a> {
+    client: &'a Client,
+    /// The line that each unanswered command came from.
+    lines: HashMap<u64, u64>,
+    refused: u64,
+}
+
+impl Batch<'_> {
+    fn submit(&mut self, line: u64, command: Command) -> Result<()> {
+        match self.client.submit(command) {
+            Ok(ticket) => {
+                self.lines.insert(ticket, line);
+            }
+            Err(CommandError::Text(why)) => self.refuse(line, &why.to_string()),
+            Err(error) => return Err(error.into()),
+        }
+        self.look();
+        Ok(())
+    }
+
+    fn refuse(&mut self, line: u64, why: &str) {
+        self.refused += 1;
+        let why = visible(why);
+        if line == 0 {
+            note(&format!("not sent: {why}"))
+        } else {
+            note(&format!("line {line} not sent: {why}"))
+        }
+    }
+
+    /// Takes in what the server has answered so far.
+    fn look(&mut self) {
+        while let Ok(Some(event)) = self.client.try_recv() {
+            match event {
+                Event::Answer(answer) => {
+                    let line = self.lines.remove(&answer.command);
+                    if let Err(refusal) = answer.result {
+                        self.refuse(line.unwrap_or(0), &refusal.text);
+                    }
+                }
+                Event::Disconnected(loss) => note(&format!("{loss}; waiting for the server to come back")),
+                Event::Reconnected { .. } => note("connected again"),
+                _ => {}
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result {
+        // As long as the server is there, it is worth waiting for: it may have thousands of lines before it.
+        let mut open = usize::MAX;
+        while !self.client.flush(Duration::from_secs(10)) {
+            self.look();
+            if self.lines.len() >= open {
+                return Err(self.unanswered());
+            }
+            open = self.lines.len();
+        }
+        self.look();
+        if !self.lines.is_empty() {
+            return Err(self.unanswered());
+        }
+        self.client.quit()?;
+        Ok(if self.refused > 0 { Exit::Negative } else { Exit::Done }.into())
+    }
+
+    fn unanswered(&self) -> Failure {
+        let count = self.lines.len();
+        let text = format!(
+            "the server did not confirm {}",
+            super::show::plural(count as u64, "message", "messages")
+        );
+        Ended::with(Exit::TryAgain, text).into()
+    }
+}

@@ -1,0 +1,219 @@
+//! Events as lines for people.
+
+use std::io::IsTerminal;
+
+use halyard_client::{Direct, Event, Fault, Gap, LeaveReason, Message, Presence};
+
+use super::clock::Clock;
+use super::visible::visible;
+
+/// Turns events into lines.
+pub(crate) struct Show {
+    clock: Clock,
+    colours: bool,
+}
+
+/// Nicks get one of these each: readable on dark and on light grounds.
+const NICK_COLOURS: [&str; 6] = ["31", "32", "33", "34", "35", "36"];
+const FAINT: &str = "2";
+const WARN: &str = "1;33";
+
+impl Show {
+    /// For standard output: colours only for a terminal, and not if `NO_COLOR` is set to anything.
+    pub(crate) fn for_stdout() -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self { clock: Clock::new(), colours: wanted && std::io::stdout().is_terminal() }
+    }
+
+    /// The line for an event, if people should see one.
+    pub(crate) fn event(&self, event: &Event) -> Option<String> {
+        match event {
+            Event::Message(message) => Some(self.message(message)),
+            Event::Direct(direct) => Some(self.direct(direct)),
+            Event::Joined(who) => Some(self.notice(&format!(
+                "{} joined {} ({} here)",
+                visible(&who.nick),
+                room(who),
+                who.members
+            ))),
+            Event::Left(who, reason) => Some(self.notice(&left(who, *reason))),
+            Event::Renamed { old, new, .. } => {
+                Some(self.notice(&format!("{} is now {}", visible(old), visible(new))))
+            }
+            Event::Gap(gap) => Some(self.warning(&lost(gap))),
+            Event::Overrun(events) => {
+                Some(self.warning(&format!("{events} events were lost: output was slower than the chat")))
+            }
+            Event::Unusable(unusable) => Some(self.warning(&format!(
+                "record {} cannot be used ({}): something other than the server writes to this client's ring",
+                unusable.number,
+                fault(unusable.why)
+            ))),
+            _ => None,
+        }
+    }
+
+    fn message(&self, message: &Message) -> String {
+        let time = self.time(message.times.routed_ns);
+        let (nick, text) = (self.nick(&message.nick), visible(&message.text));
+        if message.action { format!("{time} * {nick} {text}") } else { format!("{time} <{nick}> {text}") }
+    }
+
+    fn direct(&self, direct: &Direct) -> String {
+        let time = self.time(direct.times.routed_ns);
+        let (nick, text) = (self.nick(&direct.nick), visible(&direct.text));
+        if direct.action {
+            format!("{time} * {nick} {text} (to you)")
+        } else {
+            format!("{time} <{nick} \u{2192} you> {text}")
+        }
+    }
+
+    /// One's own direct message, once it has arrived.
+    pub(crate) fn sent_direct(&self, routed_ns: u64, to: &str, text: &str) -> String {
+        format!("{} <you \u{2192} {}> {}", self.time(routed_ns), self.nick(to), visible(text))
+    }
+
+    /// A line about the chat, not of it.
+    pub(crate) fn notice(&self, text: &str) -> String {
+        self.paint(FAINT, &format!("-- {text}"))
+    }
+
+    /// A line that should not be overlooked.
+    pub(crate) fn warning(&self, text: &str) -> String {
+        self.paint(WARN, &format!("-- {text}"))
+    }
+
+    fn time(&self, at_ns: u64) -> String {
+        self.paint(FAINT, &format!("[{}]", self.clock.hour_minute(at_ns)))
+    }
+
+    fn nick(&self, nick: &str) -> String {
+        let sum = nick.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        self.paint(NICK_COLOURS[sum % NICK_COLOURS.len()], &visible(nick))
+    }
+
+    fn paint(&self, colour: &str, text: &str) -> String {
+        if self.colours { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+fn room(who: &Presence) -> String {
+    if who.room.is_empty() { format!("room {}", who.room_id) } else { visible(&who.room).into_owned() }
+}
+
+fn left(who: &Presence, reason: LeaveReason) -> String {
+    let (nick, room, members) = (visible(&who.nick), room(who), who.members);
+    match reason {
+        LeaveReason::Moved => format!("{nick} went to another room ({members} here)"),
+        LeaveReason::Quit => format!("{nick} quit ({members} here)"),
+        LeaveReason::Died => format!("{nick} is gone: its process ended ({members} here)"),
+        LeaveReason::Hung => format!("{nick} is gone: its process hangs ({members} here)"),
+        LeaveReason::Misbehaved => format!("{nick} was removed: it broke the protocol ({members} here)"),
+        _ => format!("{nick} left {room} ({members} here)"),
+    }
+}
+
+/// What is missing, as exactly as it is known.
+fn lost(gap: &Gap) -> String {
+    let Some(told) = gap.told else {
+        return match (gap.first_seq, gap.records()) {
+            (0, records) => format!("{records} records are missing here"),
+            (first, _) => {
+                format!("{} missing here", plural(gap.last_seq - first + 1, "message is", "messages are"))
+            }
+        };
+    };
+    let parts: Vec<String> = [
+        (told.messages, "message", "messages"),
+        (told.directs, "direct message", "direct messages"),
+        (told.others, "notice", "notices"),
+    ]
+    .into_iter()
+    .filter(|(count, ..)| *count > 0)
+    .map(|(count, one, many)| plural(count.into(), one, many))
+    .collect();
+    format!("lost here, because this client was too slow: {}", parts.join(", "))
+}
+
+/// `1 room`, `2 rooms`.
+pub(crate) fn plural(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+fn fault(fault: Fault) -> String {
+    match fault {
+        Fault::Bad(bad) => bad.to_string(),
+        Fault::Repeated => "it was there before".to_owned(),
+        Fault::Fragment => "it continues no text".to_owned(),
+        _ => "its codes have no meaning".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use halyard_client::{Lost, Times};
+
+    fn plain() -> Show {
+        Show { clock: Clock::new(), colours: false }
+    }
+
+    fn message(text: &str, action: bool) -> Event {
+        Event::Message(Message {
+            room: "lobby".into(),
+            room_id: 1,
+            seq: 1,
+            client: 1,
+            nick: "ann".into(),
+            text: text.into(),
+            action,
+            number: 1,
+            times: Times::default(),
+        })
+    }
+
+    fn without_time(line: Option<String>) -> String {
+        let line = line.unwrap();
+        assert!(line.starts_with('[') && line.as_bytes()[6] == b']', "{line:?}");
+        line[8..].to_owned()
+    }
+
+    #[test]
+    fn lines_look_like_a_chat() {
+        let show = plain();
+        assert_eq!(without_time(show.event(&message("hi", false))), "<ann> hi");
+        assert_eq!(without_time(show.event(&message("waves", true))), "* ann waves");
+        assert_eq!(without_time(Some(show.sent_direct(0, "bob", "psst"))), "<you → bob> psst");
+        let who =
+            Presence { room: "lobby".to_owned(), room_id: 1, client: 2, nick: "bob".to_owned(), members: 2 };
+        assert_eq!(show.event(&Event::Joined(who.clone())).unwrap(), "-- bob joined lobby (2 here)");
+        let died = show.event(&Event::Left(who, LeaveReason::Died)).unwrap();
+        assert_eq!(died, "-- bob is gone: its process ended (2 here)");
+    }
+
+    #[test]
+    fn what_others_write_cannot_steer_the_terminal() {
+        let line = plain().event(&message("\u{1b}[2J\r\n-- bob quit", false)).unwrap();
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+    }
+
+    #[test]
+    fn colours_end_where_they_began() {
+        let show = Show { colours: true, ..plain() };
+        let line = show.event(&message("hi", false)).unwrap();
+        assert_eq!(line.matches("\u{1b}[0m").count(), line.matches("\u{1b}[").count() / 2);
+    }
+
+    #[test]
+    fn a_gap_says_what_is_missing() {
+        let told = Some(Lost { messages: 3, directs: 1, others: 0 });
+        let gap = Gap { first_number: 5, last_number: 9, first_seq: 2, last_seq: 4, told };
+        let line = plain().event(&Event::Gap(gap)).unwrap();
+        assert!(line.ends_with("too slow: 3 messages, 1 direct message"), "{line}");
+        let seqs = Gap { first_seq: 7, last_seq: 7, ..Gap::default() };
+        assert_eq!(plain().event(&Event::Gap(seqs)).unwrap(), "-- 1 message is missing here");
+        let numbers = Gap { first_number: 7, last_number: 9, ..Gap::default() };
+        assert_eq!(plain().event(&Event::Gap(numbers)).unwrap(), "-- 3 records are missing here");
+    }
+}

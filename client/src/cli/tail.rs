@@ -1,0 +1,132 @@
+//! `halyard tail`: follow a room.
+
+use std::time::{Duration, Instant};
+
+use halyard_client::{Event, ServerName};
+
+use super::connect::{LEAVE_TIMEOUT, NickArgs, connect};
+use super::exit::{Ended, Exit, Failure, Result};
+use super::json::Line;
+use super::out::{Out, note};
+use super::say::name;
+use super::show::Show;
+use super::visible::visible;
+
+/// How often a quiet tail looks whether the reader of its output is still there.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Follow a room: print what is said there
+///
+/// What is missing shows as a line, too. Who follows a room is a member and is seen by the others.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The room
+    #[arg(long, short, value_parser = name)]
+    room: String,
+    /// Print JSON Lines: v, type, room, nick, text, seq, sent_ns, recv_ns, …
+    #[arg(long)]
+    json: bool,
+    /// End after N messages
+    #[arg(short = 'n', long = "count", value_name = "N")]
+    count: Option<u64>,
+    /// End after this many seconds, with exit code 124
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
+    /// Print who comes, goes and changes nick, too
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    nick: NickArgs,
+}
+
+/// Parses a time in seconds, with a fraction if you like.
+pub(crate) fn seconds(text: &str) -> std::result::Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
+}
+
+pub(crate) fn run(server: ServerName, args: Args) -> Result {
+    let deadline = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let client = connect(&args.nick.options(server, "tail"))?;
+    let joined = client.join(&args.room)?;
+    note(&format!("{} follows {} ({} here)", visible(&client.nick()), visible(&joined.room), joined.members));
+    let mut printer = Printer { out: Out::new(), show: Show::for_stdout(), json: args.json, all: args.all };
+    let mut left = args.count;
+    let exit = loop {
+        if left == Some(0) {
+            break Exit::Done;
+        }
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            break Exit::TimedOut;
+        }
+        let pause = deadline.map_or(LOOK, |deadline| LOOK.min(deadline - now));
+        match client.recv_timeout(pause) {
+            Ok(Some(event)) => {
+                printer.print(&event)?;
+                if let (Event::Message(_), Some(left)) = (&event, &mut left) {
+                    *left -= 1;
+                }
+            }
+            Ok(None) if printer.out.is_closed() => return Err(Failure::OutputClosed),
+            Ok(None) => {}
+            Err(over) => return Err(Ended::with(Exit::TryAgain, over.to_string()).into()),
+        }
+    };
+    let _ = client.quit_within(LEAVE_TIMEOUT);
+    Ok(exit.into())
+}
+
+/// Prints events as data.
+pub(crate) struct Printer {
+    pub(crate) out: Out,
+    pub(crate) show: Show,
+    pub(crate) json: bool,
+    /// Presence, too.
+    pub(crate) all: bool,
+}
+
+impl Printer {
+    pub(crate) fn print(&mut self, event: &Event) -> Result<()> {
+        if let Some(text) = connection(event) {
+            note(&text);
+        }
+        let presence = matches!(event, Event::Joined(_) | Event::Left(..) | Event::Renamed { .. });
+        if presence && !self.all {
+            return Ok(());
+        }
+        let mut text = String::new();
+        let line = if self.json {
+            Line::event(event, &mut text).map(|line| line.to_text())
+        } else {
+            self.show.event(event)
+        };
+        line.map_or(Ok(()), |line| self.out.line(&line))
+    }
+}
+
+/// What became of the connection, for people.
+pub(crate) fn connection(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Disconnected(loss) => format!("{loss}; waiting for a server of that name to come back"),
+        Event::Reconnected { nick, room: Some(room), .. } => {
+            format!("connected again as {}, in {}", visible(nick), visible(room))
+        }
+        Event::Reconnected { nick, .. } => format!("connected again as {}", visible(nick)),
+        Event::GaveUp { why } => why.clone(),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_may_have_a_fraction_and_must_make_sense() {
+        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
+        for bad in ["", "x", "-1", "inf", "nan", "1e300"] {
+            assert!(seconds(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! What the program's threads, the sender thread and the receiver thread share: who we are, which commands wait to
+//! be sent, which wait for their answer.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use halyard_ring::chat::{Kind, LeaveReason};
+use halyard_ring::monotonic_ns;
+
+use super::events::Events;
+use crate::command::Command;
+use crate::error::CommandError;
+use crate::event::{Ack, Answer, Delivery, Entry, Event, Loss};
+use crate::options::ClientOptions;
+use crate::session::Limits;
+
+/// Commands that may wait to be sent before the program has to wait, too.
+const WAITING_MAX: usize = 1024;
+
+/// What a blocking call gets.
+pub(super) type Outcome = Result<(Ack, Vec<Entry>), CommandError>;
+
+pub(super) struct Core {
+    pub(super) options: ClientOptions,
+    pub(super) events: Events,
+    state: Mutex<State>,
+    /// The sender thread sleeps here.
+    pub(super) work: Condvar,
+    /// The program's threads sleep here, until commands are sent or answered.
+    settled: Condvar,
+}
+
+pub(super) struct State {
+    pub(super) me: Me,
+    pub(super) connected: bool,
+    /// Not sent yet, in order.
+    pub(super) waiting: VecDeque<Request>,
+    /// Sent and not answered, by command number.
+    pub(super) sent: BTreeMap<u64, Sent>,
+    /// The receiver thread has seen the session's end.
+    pub(super) lost: Option<Loss>,
+    /// QUIT was asked for: a session that ends now ends as wished.
+    pub(super) quitting: bool,
+    /// The client is over: nothing is sent or received any more.
+    pub(super) over: Option<Loss>,
+    tickets: u64,
+}
+
+/// Who we are.
+#[derive(Clone, Debug)]
+pub(super) struct Me {
+    pub(super) client: u32,
+    pub(super) nick: String,
+    pub(super) room: Option<String>,
+    pub(super) limits: Limits,
+}
+
+/// A command on its way.
+pub(super) struct Request {
+    pub(super) ticket: u64,
+    pub(super) command: Arc<Command>,
+    waiter: Waiter,
+    /// Of WHO or LIST, as they come.
+    entries: Vec<Entry>,
+}
+
+/// Who gets the answer.
+enum Waiter {
+    /// A blocking call.
+    Call(SyncSender<Outcome>),
+    /// The stream of events.
+    Events,
+    /// Nobody: this JOIN takes the client back to its room after a reconnect.
+    Rejoin,
+}
+
+pub(super) struct Sent {
+    pub(super) request: Request,
+    pub(super) at: Instant,
+}
+
+impl Core {
+    pub(super) fn new(options: ClientOptions, me: Me) -> Self {
+        let state = State {
+            me,
+            connected: true,
+            waiting: VecDeque::new(),
+            sent: BTreeMap::new(),
+            lost: None,
+            quitting: false,
+            over: None,
+            tickets: 0,
+        };
+        Self {
+            events: Events::new(options.events_max),
+            options,
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            settled: Condvar::new(),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a command for the sender thread. Waits while too many are queued.
+    pub(super) fn submit(
+        &self,
+        command: Command,
+        caller: Option<SyncSender<Outcome>>,
+    ) -> Result<u64, CommandError> {
+        command.check().map_err(|error| match error {
+            crate::SendError::Text(why) => CommandError::Text(why),
+            crate::SendError::Name(why) => CommandError::Name(why),
+            _ => CommandError::Closed,
+        })?;
+        let limit = self.options.answer_timeout;
+        let full = |state: &mut State| state.over.is_none() && state.waiting.len() >= WAITING_MAX;
+        let (mut state, wait) =
+            self.settled.wait_timeout_while(self.lock(), limit, full).unwrap_or_else(PoisonError::into_inner);
+        if state.over.is_some() {
+            return Err(CommandError::Closed);
+        }
+        if wait.timed_out() {
+            return Err(CommandError::TimedOut { waited: limit, disconnected: !state.connected });
+        }
+        state.quitting |= command == Command::Quit;
+        let waiter = caller.map_or(Waiter::Events, Waiter::Call);
+        let ticket = state.queue(command, waiter);
+        drop(state);
+        self.work.notify_one();
+        Ok(ticket)
+    }
+
+    /// Waits until every command is answered; false after the time-out, or if the client is over before.
+    pub(super) fn flush(&self, timeout: Duration) -> bool {
+        let busy = |state: &mut State| state.over.is_none() && !state.is_settled();
+        let (state, _) = self
+            .settled
+            .wait_timeout_while(self.lock(), timeout, busy)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.is_settled()
+    }
+
+    /// The receiver thread: takes in what came.
+    pub(super) fn take(&self, delivery: Delivery<'_>) {
+        match delivery {
+            Event::Answer(answer) => self.answered(answer),
+            Event::Member(entry) | Event::Room(entry) => self.gather(entry),
+            // The end of the session, which follows, says so.
+            Event::Goodbye(_) => {}
+            delivery => {
+                let mut event = delivery.into_owned();
+                match &mut event {
+                    Event::Message(message) => message.times.received_ns = monotonic_ns(),
+                    Event::Direct(direct) => direct.times.received_ns = monotonic_ns(),
+                    _ => {}
+                }
+                self.events.push(event);
+            }
+        }
+    }
+
+    fn gather(&self, entry: Entry<&str>) {
+        let mut state = self.lock();
+        let Some(sent) = state.sent.get_mut(&entry.command) else { return };
+        let entries = &mut sent.request.entries;
+        if entry.index == 1 {
+            // The answer comes again, because the command was sent again.
+            entries.clear();
+        }
+        let Entry { command, index, total, id, name, members } = entry;
+        entries.push(Entry { command, index, total, id, name: name.to_owned(), members });
+    }
+
+    fn answered(&self, answer: Answer<&str>) {
+        let mut state = self.lock();
+        // Otherwise it is the second answer to a command that was sent twice.
+        let Some(Sent { request, .. }) = state.sent.remove(&answer.command) else { return };
+        let Event::Answer(Answer { result, .. }) = Event::Answer(answer).map(str::to_owned) else { return };
+        if let Ok(ack) = &result {
+            state.me.note(ack);
+            if ack.kind == Kind::Quit {
+                state.over = Some(Loss::Goodbye(LeaveReason::Quit));
+            }
+        } else if matches!(request.waiter, Waiter::Rejoin) {
+            state.me.room = None;
+        }
+        let (me, over) = (state.me.clone(), state.over);
+        drop(state);
+        self.work.notify_one();
+        self.settled.notify_all();
+        match request.waiter {
+            Waiter::Call(caller) => {
+                let outcome = match result {
+                    Err(refusal) => Err(CommandError::Refused(refusal)),
+                    Ok(ack) => complete(ack, request.entries),
+                };
+                // A caller that has stopped waiting does not want it any more.
+                let _ = caller.try_send(outcome);
+            }
+            Waiter::Events => {
+                let is_list = *request.command == Command::List;
+                for entry in request.entries {
+                    let entry = Entry { command: request.ticket, ..entry };
+                    self.events.push(if is_list { Event::Room(entry) } else { Event::Member(entry) });
+                }
+                self.events.push(Event::Answer(Answer { command: request.ticket, result }));
+            }
+            Waiter::Rejoin => self.events.push_always(me.reconnected()),
+        }
+        if let Some(loss) = over {
+            self.events.close(loss);
+        }
+    }
+
+    /// The receiver thread: the session is over.
+    pub(super) fn lost(&self, loss: Loss) {
+        self.lock().lost = Some(loss);
+        self.work.notify_one();
+    }
+
+    /// Ends the client: whoever waits for an answer gets an error, the event stream ends.
+    pub(super) fn end(&self, loss: Loss) {
+        let mut state = self.lock();
+        let loss = *state.over.get_or_insert(loss);
+        state.connected = false;
+        state.sent.clear();
+        state.waiting.clear();
+        drop(state);
+        self.work.notify_one();
+        self.settled.notify_all();
+        self.events.close(loss);
+    }
+}
+
+impl State {
+    fn queue(&mut self, command: Command, waiter: Waiter) -> u64 {
+        self.tickets += 1;
+        let request =
+            Request { ticket: self.tickets, command: Arc::new(command), waiter, entries: Vec::new() };
+        if matches!(request.waiter, Waiter::Rejoin) {
+            self.waiting.push_front(request);
+        } else {
+            self.waiting.push_back(request);
+        }
+        self.tickets
+    }
+
+    fn is_settled(&self) -> bool {
+        self.waiting.is_empty() && self.sent.is_empty()
+    }
+
+    /// The connection is gone: what was not answered is to be sent again, in its order.
+    pub(super) fn unsend(&mut self) {
+        for (_, sent) in std::mem::take(&mut self.sent).into_iter().rev() {
+            // A rejoin is queued anew for the next connection.
+            if !matches!(sent.request.waiter, Waiter::Rejoin) {
+                self.waiting.push_front(Request { entries: Vec::new(), ..sent.request });
+            }
+        }
+    }
+
+    /// A new connection: who we are now, and back to the room first. Returns the event if there is no room.
+    pub(super) fn resume(&mut self, client: u32, nick: &str, limits: Limits) -> Option<Event> {
+        self.connected = true;
+        self.me.client = client;
+        nick.clone_into(&mut self.me.nick);
+        self.me.limits = limits;
+        match self.me.room.clone() {
+            Some(room) => {
+                self.queue(Command::Join { room }, Waiter::Rejoin);
+                None
+            }
+            None => Some(self.me.reconnected()),
+        }
+    }
+}
+
+impl Me {
+    fn note(&mut self, ack: &Ack) {
+        match ack.kind {
+            Kind::Join => self.room = Some(ack.text.clone()),
+            Kind::Leave => self.room = None,
+            Kind::Nick => self.nick.clone_from(&ack.text),
+            _ => {}
+        }
+    }
+
+    fn reconnected(&self) -> Event {
+        Event::Reconnected {
+            client: self.client,
+            nick: self.nick.clone(),
+            room: self.room.clone(),
+            server_pid: self.limits.server_pid,
+        }
+    }
+}
+
+/// WHO and LIST say how many entries there are; fewer came if the reply ring was full.
+fn complete(ack: Ack, entries: Vec<Entry>) -> Outcome {
+    let of = if matches!(ack.kind, Kind::Who | Kind::List) { ack.count as usize } else { 0 };
+    if entries.len() == of {
+        Ok((ack, entries))
+    } else {
+        Err(CommandError::Incomplete { got: entries.len(), of })
+    }
+}

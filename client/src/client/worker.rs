@@ -1,0 +1,208 @@
+//! The sender thread: sends what is queued, sends again what hears no answer, and looks for the server again when it
+//! is gone.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use halyard_ring::chat::LeaveReason;
+
+use super::core::{Core, Sent};
+use crate::error::{ConnectError, SendError};
+use crate::event::{Event, Loss};
+use crate::options::Reconnect;
+use crate::session::{self, Receiver, Sender, Waker};
+
+/// Commands sent and not answered. The server remembers its answers to that many, so that what is sent twice is
+/// done once.
+const WINDOW: usize = 32;
+/// How long the control ring may be closed before the session counts as over although its reply ring is open.
+const CLOSED_FOR: Duration = Duration::from_secs(2);
+/// The sender waits no longer than this for space at once: it must hear of a lost session.
+const SPACE: Duration = Duration::from_millis(100);
+/// Pause between two looks for a server that is gone: the first, and the longest.
+const LOOK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// How long one of these looks may take.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// One connection with its receiver thread.
+struct Link {
+    sender: Sender,
+    waker: Waker,
+    receiver: JoinHandle<()>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Link {
+    fn start(core: &Arc<Core>, sender: Sender, receiver: Receiver) -> io::Result<Self> {
+        let waker = receiver.waker();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (core, stopped) = (Arc::clone(core), Arc::clone(&stop));
+        let receiver = thread::Builder::new()
+            .name("halyard-receive".to_owned())
+            .spawn(move || listen(&core, receiver, &stopped))?;
+        Ok(Self { sender, waker, receiver, stop })
+    }
+
+    /// Ends the receiver thread and removes the reply ring.
+    fn end(self) {
+        self.stop.store(true, Ordering::Release);
+        // Woken between two of its waits it might sleep on.
+        while !self.receiver.is_finished() {
+            self.waker.wake();
+            thread::sleep(Duration::from_millis(1));
+        }
+        // A panic there has printed its message already.
+        let _ = self.receiver.join();
+    }
+}
+
+/// The receiver thread.
+fn listen(core: &Core, mut receiver: Receiver, stop: &AtomicBool) {
+    while !stop.load(Ordering::Acquire) {
+        match receiver.recv_with(Duration::from_secs(60), |delivery| core.take(delivery)) {
+            Ok(_) => {}
+            Err(error) => return core.lost(error.loss()),
+        }
+    }
+}
+
+/// Starts the receiver thread of the first connection and the sender thread.
+pub(super) fn start(core: &Arc<Core>, sender: Sender, receiver: Receiver) -> io::Result<JoinHandle<()>> {
+    let link = Link::start(core, sender, receiver)?;
+    let shared = Arc::clone(core);
+    thread::Builder::new().name("halyard-send".to_owned()).spawn(move || run(&shared, link)).inspect_err(
+        |_| {
+            // The link went down with the closure; its receiver thread must not stay.
+            core.end(Loss::Closed);
+        },
+    )
+}
+
+fn run(core: &Arc<Core>, mut link: Link) {
+    loop {
+        let loss = serve(core, &mut link.sender);
+        link.end();
+        match after_loss(core, loss) {
+            Some(next) => link = next,
+            None => return,
+        }
+    }
+}
+
+/// Sends until the session or the client is over.
+fn serve(core: &Core, sender: &mut Sender) -> Loss {
+    sender.set_timeout(SPACE);
+    let retry = sender.limits().retry.max(Duration::from_millis(1));
+    let mut closed_since = None;
+    let mut state = core.lock();
+    loop {
+        if let Some(loss) = state.over.or(state.lost) {
+            return loss;
+        }
+        let now = Instant::now();
+        let overdue = state.sent.iter_mut().find(|(_, sent)| now.duration_since(sent.at) >= retry);
+        let pushed = if let Some((&number, sent)) = overdue {
+            sent.at = now;
+            let command = Arc::clone(&sent.request.command);
+            drop(state);
+            sender.send_again(number, &command)
+        } else if state.sent.len() < WINDOW
+            && let Some(request) = state.waiting.pop_front()
+        {
+            // Noted before it is sent: the answer may come at once.
+            let number = sender.take_number();
+            let command = Arc::clone(&request.command);
+            state.sent.insert(number, Sent { request, at: now });
+            drop(state);
+            sender.send_as(number, &command)
+        } else {
+            let next = state.sent.values().map(|sent| sent.at + retry).min();
+            let pause = next.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(now));
+            state = core.work.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
+            continue;
+        };
+        state = core.lock();
+        match pushed {
+            // What did not go in is sent again when its answer is overdue.
+            Ok(()) | Err(SendError::Full { .. }) => closed_since = None,
+            Err(SendError::Closed) => {
+                // The server is going. What it still has to say comes through the reply ring, which it closes last.
+                if now.duration_since(*closed_since.get_or_insert(now)) >= CLOSED_FOR {
+                    return Loss::Closed;
+                }
+            }
+            Err(_) => return Loss::Closed,
+        }
+    }
+}
+
+/// The connection is gone: connects again if that is wished. `None`: the client is over.
+fn after_loss(core: &Arc<Core>, loss: Loss) -> Option<Link> {
+    let mut state = core.lock();
+    state.connected = false;
+    state.lost = None;
+    state.unsend();
+    if state.quitting && state.over.is_none() {
+        // The session ended while QUIT was under way: that is what was wished.
+        state.over = Some(Loss::Goodbye(LeaveReason::Quit));
+    }
+    if let Some(loss) = state.over {
+        drop(state);
+        core.end(loss);
+        return None;
+    }
+    drop(state);
+    core.events.push_always(Event::Disconnected(loss));
+    let limit = match core.options.reconnect {
+        Reconnect::Never => {
+            core.end(loss);
+            return None;
+        }
+        Reconnect::Within(limit) => Some(limit),
+        Reconnect::Always => None,
+    };
+    match reconnect(core, limit) {
+        Ok(link) => link,
+        Err(error) => {
+            core.events.push_always(Event::GaveUp { why: error.to_string() });
+            core.end(loss);
+            None
+        }
+    }
+}
+
+fn reconnect(core: &Arc<Core>, limit: Option<Duration>) -> Result<Option<Link>, ConnectError> {
+    let began = Instant::now();
+    let mut pause = LOOK.0;
+    loop {
+        let options = core.options.clone().with_nick(core.lock().me.nick.clone());
+        let error = match session::connect(&options.connect_timeout(LOOK_TIMEOUT)) {
+            Ok((sender, receiver)) => {
+                let mut state = core.lock();
+                let event = state.resume(sender.client(), receiver.nick(), *sender.limits());
+                drop(state);
+                event.into_iter().for_each(|event| core.events.push_always(event));
+                return Link::start(core, sender, receiver).map(Some).map_err(ConnectError::Thread);
+            }
+            Err(error) if error.is_temporary() => error,
+            Err(error) => return Err(error),
+        };
+        if limit.is_some_and(|limit| began.elapsed() >= limit) {
+            return Err(error);
+        }
+        let state = core.lock();
+        let quiet = |state: &mut super::core::State| state.over.is_none() && !state.quitting;
+        let (state, _) =
+            core.work.wait_timeout_while(state, pause, quiet).unwrap_or_else(PoisonError::into_inner);
+        if state.over.is_some() || state.quitting {
+            drop(state);
+            core.end(Loss::Goodbye(LeaveReason::Quit));
+            return Ok(None);
+        }
+        drop(state);
+        pause = (pause * 2).min(LOOK.1);
+    }
+}

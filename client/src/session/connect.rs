@@ -1,0 +1,144 @@
+//! The handshake.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use halyard_ring::chat::{ErrorCode, Kind, Record, SCHEMA, control_ring};
+use halyard_ring::{AttachError, Consumer, OpenError, PopError, Producer, PushError, Ring};
+
+use super::reply::{Reply, holder_lives};
+use super::{Limits, Receiver, Sender};
+use crate::command::numbered;
+use crate::error::ConnectError;
+use crate::options::ClientOptions;
+
+/// HELLO is sent again after this long without an answer.
+const HELLO_AGAIN: Duration = Duration::from_secs(1);
+/// How long a server that is just starting has before its control ring is looked for again.
+const STARTING: Duration = Duration::from_millis(5);
+/// How many numbered nicks are tried.
+const NUMBERS: u32 = 999;
+
+/// Connects to a server and returns the session's two halves.
+///
+/// With [`unique_nick`](ClientOptions::unique_nick) a nick that is taken becomes `nick-2`, `nick-3` and so on; see
+/// [`Receiver::nick`].
+///
+/// # Errors
+/// See [`ConnectError`]; each says what to do.
+pub fn connect(options: &ClientOptions) -> Result<(Sender, Receiver), ConnectError> {
+    let deadline = Instant::now() + options.connect_timeout;
+    let mut number = 1;
+    loop {
+        let nick = if number == 1 { options.nick.clone() } else { numbered(&options.nick, number) };
+        match attempt(options, &nick, deadline) {
+            Err(ConnectError::NickTaken { .. }) if options.unique_nick && number < NUMBERS => number += 1,
+            other => return other,
+        }
+    }
+}
+
+fn attempt(
+    options: &ClientOptions,
+    nick: &str,
+    deadline: Instant,
+) -> Result<(Sender, Receiver), ConnectError> {
+    if let Err(why) = halyard_ring::chat::check_name(nick) {
+        return Err(ConnectError::NickInvalid { nick: nick.to_owned(), why });
+    }
+    let control = open_control(options, deadline)?;
+    if control.schema() != SCHEMA {
+        return Err(ConnectError::Schema { found: control.schema() });
+    }
+    let mut producer = control.producer().map_err(|error| match error {
+        AttachError::OwnersFull { .. } => ConnectError::ServerFull { text: error.to_string() },
+        AttachError::Closed => ConnectError::NoServer { server: options.server.clone() },
+        error => ConnectError::Attach(error),
+    })?;
+    producer.set_wait(options.wait);
+    let reply = Arc::new(Reply::create(&options.server, options.ring_capacity, control)?);
+    let mut consumer = reply.ring().consumer().map_err(ConnectError::Attach)?;
+    consumer.set_wait(options.wait);
+    reply.beat();
+
+    let name = reply.ring().name().map_or_else(String::new, ToString::to_string);
+    let (policy, limit) = options.policy.wire();
+    let hello = Record::hello(nick, &name, policy, limit, RandomState::new().hash_one(&name));
+    let welcome = greet(options, &hello, &mut producer, &mut consumer, &reply, deadline)?;
+    match welcome.check().map(|message| (message.kind, message.text)) {
+        Ok((Kind::Welcome, _)) => {}
+        Ok((Kind::Refused, text)) => return Err(refused(welcome.code, nick, text)),
+        _ => return Err(ConnectError::Confused),
+    }
+    let limits = Limits::from(welcome.welcome());
+    let receiver = Receiver::new(consumer, Arc::clone(&reply), limits, &welcome, nick.to_owned());
+    let sender =
+        Sender::new(producer, reply, limits, welcome.client, welcome.generation, options.send_timeout);
+    Ok((sender, receiver))
+}
+
+fn open_control(options: &ClientOptions, deadline: Instant) -> Result<Ring<Record>, ConnectError> {
+    let no_server = || ConnectError::NoServer { server: options.server.clone() };
+    loop {
+        match Ring::<Record>::open(&control_ring(&options.server)) {
+            // What a killed server left looks like a control ring, too.
+            Ok(_) if !holder_lives(&options.server) => return Err(no_server()),
+            Ok(ring) => return Ok(ring),
+            Err(OpenError::NotFound { .. }) => return Err(no_server()),
+            Err(OpenError::NotReady { .. }) if Instant::now() < deadline => std::thread::sleep(STARTING),
+            Err(OpenError::NotReady { .. }) => return Err(no_server()),
+            Err(error) => return Err(ConnectError::ControlRing(error)),
+        }
+    }
+}
+
+/// Sends HELLO until something comes back.
+fn greet(
+    options: &ClientOptions,
+    hello: &Record,
+    producer: &mut Producer<Record>,
+    consumer: &mut Consumer<Record>,
+    reply: &Reply,
+    deadline: Instant,
+) -> Result<Record, ConnectError> {
+    let no_server = || ConnectError::NoServer { server: options.server.clone() };
+    let no_answer = || ConnectError::NoAnswer {
+        server: options.server.clone(),
+        pid: reply.control().creator().map_or(0, |process| process.pid()),
+        waited: options.connect_timeout,
+    };
+    loop {
+        let until = deadline.min(Instant::now() + HELLO_AGAIN);
+        match producer.push_prefix_timeout(hello, hello.used(), until - Instant::now()) {
+            Ok(()) | Err(PushError::TimedOut(()) | PushError::Full(())) => {}
+            Err(PushError::Closed(())) => return Err(no_server()),
+            Err(_) => return Err(ConnectError::Confused),
+        }
+        loop {
+            match consumer.pop_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(record) => return Ok(record),
+                Err(PopError::TimedOut | PopError::Empty) => break,
+                Err(PopError::Closed) => return Err(no_server()),
+                Err(_) => consumer.skip_damaged(),
+            }
+        }
+        reply.beat();
+        if !reply.server_lives() {
+            return Err(no_server());
+        }
+        if Instant::now() >= deadline {
+            return Err(no_answer());
+        }
+    }
+}
+
+fn refused(code: u16, nick: &str, text: &str) -> ConnectError {
+    let text = text.to_owned();
+    match ErrorCode::from_wire(code) {
+        Some(ErrorCode::NickTaken) => ConnectError::NickTaken { nick: nick.to_owned() },
+        Some(ErrorCode::ServerFull) => ConnectError::ServerFull { text },
+        Some(code) => ConnectError::Refused { code, text },
+        None => ConnectError::Confused,
+    }
+}

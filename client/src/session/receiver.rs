@@ -1,0 +1,459 @@
+//! The half that records come from: it takes them off the reply ring, checks their numbers, joins long texts.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use halyard_ring::chat::{ErrorCode, Kind, LeaveReason, Message as Checked, Reassembly, Record, flags};
+use halyard_ring::{Consumer, PopError};
+
+use super::Limits;
+use super::reply::Reply;
+use crate::error::RecvError;
+use crate::event::{
+    Ack, Answer, Delivery, Direct, Entry, Event, Fault, Gap, Loss, Message, Presence, Refusal, Times,
+    Unusable,
+};
+
+/// Takes records straight off this client's reply ring and turns them into events.
+///
+/// Every record's number is checked, and every message's number in its room: what is missing shows as an
+/// [`Event::Gap`] in front of what came next.
+pub struct Receiver {
+    consumer: Consumer<Record>,
+    reply: Arc<Reply>,
+    limits: Limits,
+    nick: String,
+    client: u32,
+    /// The private copy that is being looked at.
+    record: Record,
+    /// Whether `record` waits behind the gap that was found in front of it.
+    held: bool,
+    /// The number that the next record should have.
+    next: u64,
+    room: Room,
+    long: Long,
+    goodbye: Option<LeaveReason>,
+}
+
+/// The room that this client is in, as far as its ring has told.
+#[derive(Default)]
+struct Room {
+    id: u32,
+    name: String,
+    /// The number of the last message seen or known to be missing.
+    last_seq: u64,
+    /// The command that brought the client here: an answer that comes twice must not bring it back.
+    command: u64,
+}
+
+/// A long text half gathered.
+#[derive(Default)]
+struct Long {
+    text: Reassembly,
+    /// Only the first fragment has the nick.
+    nick: String,
+    /// What all fragments of one text have in common: kind, client, message number, time.
+    key: (u16, u32, u64, u64),
+}
+
+/// What one look at the ring gave.
+enum Step<'a> {
+    Event(Delivery<'a>),
+    /// A record that says nothing by itself: look again.
+    Nothing,
+    Empty,
+}
+
+impl Receiver {
+    pub(super) fn new(
+        consumer: Consumer<Record>,
+        reply: Arc<Reply>,
+        limits: Limits,
+        welcome: &Record,
+        nick: String,
+    ) -> Self {
+        Self {
+            consumer,
+            reply,
+            limits,
+            nick,
+            client: welcome.client,
+            record: *welcome,
+            held: false,
+            next: welcome.number.saturating_add(1),
+            room: Room::default(),
+            long: Long::default(),
+            goodbye: None,
+        }
+    }
+
+    /// This client's id.
+    #[must_use]
+    pub fn client(&self) -> u32 {
+        self.client
+    }
+
+    /// The nick that the server accepted in the handshake.
+    #[must_use]
+    pub fn nick(&self) -> &str {
+        &self.nick
+    }
+
+    /// What the server granted and asks for.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// A handle for other threads to end a wait of this receiver.
+    pub(crate) fn waker(&self) -> Waker {
+        Waker(Arc::clone(&self.reply))
+    }
+
+    /// The next event if it is there. The texts are copied; [`recv_with`](Self::recv_with) spares that.
+    ///
+    /// # Errors
+    /// [`RecvError`] when the session is over.
+    pub fn try_recv(&mut self) -> Result<Option<Event>, RecvError> {
+        self.recv_with(Duration::ZERO, |event| event.into_owned())
+    }
+
+    /// The next event, waiting for at most `timeout`. The texts are copied; [`recv_with`](Self::recv_with) spares
+    /// that.
+    ///
+    /// # Errors
+    /// [`RecvError`] when the session is over.
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Event>, RecvError> {
+        self.recv_with(timeout, |event| event.into_owned())
+    }
+
+    /// Hands the next event to `each` and returns what that returns, waiting for at most `timeout`; `None` after the
+    /// time-out. The event's texts lie in the receiver: nothing is allocated, and only a text of several records is
+    /// copied together.
+    ///
+    /// # Errors
+    /// [`RecvError`] when the session is over.
+    pub fn recv_with<T>(
+        &mut self,
+        timeout: Duration,
+        each: impl FnOnce(Delivery<'_>) -> T,
+    ) -> Result<Option<T>, RecvError> {
+        let mut deadline = None;
+        loop {
+            match self.step()? {
+                Step::Event(event) => return Ok(Some(each(event))),
+                Step::Nothing => continue,
+                Step::Empty => {}
+            }
+            if timeout.is_zero() {
+                return Ok(None);
+            }
+            // The clock is not read before there is something to wait for.
+            let now = Instant::now();
+            let deadline = *deadline.get_or_insert_with(|| now.checked_add(timeout));
+            let left = deadline.map_or(Duration::MAX, |end| end.saturating_duration_since(now));
+            if left.is_zero() {
+                return Ok(None);
+            }
+            if !self.wait(left)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Waits in pieces short enough to stamp the heartbeat between them. False: woken by [`Waker::wake`].
+    fn wait(&mut self, left: Duration) -> Result<bool, RecvError> {
+        self.reply.beat();
+        let piece = left.min(self.limits.beat_every());
+        let began = Instant::now();
+        match self.consumer.wait(piece) {
+            Ok(true) => Ok(true),
+            Ok(false) if began.elapsed() < piece => Ok(false),
+            Ok(false) => {
+                // What a server left in the ring when it died is delivered first.
+                if !self.reply.server_lives() && !self.consumer.wait(Duration::ZERO).unwrap_or(true) {
+                    return Err(RecvError::Over(self.loss(Loss::ServerDied)));
+                }
+                Ok(true)
+            }
+            // The next step finds the same and deals with it.
+            Err(_) => Ok(true),
+        }
+    }
+
+    fn loss(&self, otherwise: Loss) -> Loss {
+        self.goodbye.map_or(otherwise, Loss::Goodbye)
+    }
+
+    fn step(&mut self) -> Result<Step<'_>, RecvError> {
+        if !std::mem::take(&mut self.held) {
+            match self.consumer.try_pop_prefix(&mut self.record, Record::used_from_prefix) {
+                Ok(()) => {}
+                Err(PopError::Closed) => return Err(RecvError::Over(self.loss(Loss::Closed))),
+                Err(PopError::Corrupt(_)) => {
+                    // The numbers of what follows will show that something is missing.
+                    self.consumer.skip_damaged();
+                    return Ok(Step::Nothing);
+                }
+                Err(_) => return Ok(Step::Empty),
+            }
+            let number = self.record.number;
+            if number != self.next {
+                if number < self.next {
+                    return Ok(Step::Event(unusable(&self.record, Fault::Repeated)));
+                }
+                let first = std::mem::replace(&mut self.next, number.saturating_add(1));
+                if !tells_of(&self.record, first) {
+                    self.held = true;
+                    return Ok(Step::Event(Event::Gap(self.untold_gap(first, number - 1))));
+                }
+            } else {
+                self.next = number.saturating_add(1);
+            }
+        }
+        Ok(self.take_in())
+    }
+
+    /// A jump of the record numbers that no LOST explains.
+    fn untold_gap(&mut self, first_number: u64, last_number: u64) -> Gap {
+        let mut gap = Gap { first_number, last_number, ..Gap::default() };
+        if self.long.text.is_partial() {
+            // The rest of this message is among what is missing.
+            let (kind, _, seq, _) = self.long.key;
+            self.long.text.clear();
+            if kind == Kind::Message.wire() {
+                (gap.first_seq, gap.last_seq) = (seq, seq);
+            }
+        }
+        gap
+    }
+
+    /// Turns the record into an event. Its number has been checked.
+    fn take_in(&mut self) -> Step<'_> {
+        let Self { record, room, long, held, goodbye, .. } = self;
+        let checked = match record.check() {
+            Ok(checked) => checked,
+            Err(bad) => return Step::Event(unusable(record, Fault::Bad(bad))),
+        };
+        let is_text = matches!(checked.kind, Kind::Message | Kind::Direct);
+        if record.frags != 1 && !is_text {
+            return Step::Event(unusable(record, Fault::Fragment));
+        }
+        let event = match checked.kind {
+            Kind::Message => {
+                if record.frag == 0 {
+                    match room.next_message(record) {
+                        Seen::Next => {}
+                        Seen::Again => return Step::Event(unusable(record, Fault::Repeated)),
+                        Seen::Behind(gap) => {
+                            *held = true;
+                            return Step::Event(Event::Gap(gap));
+                        }
+                    }
+                }
+                match long.gather(record, checked) {
+                    Err(event) => event,
+                    Ok(None) => return Step::Nothing,
+                    Ok(Some((nick, text))) => Event::Message(Message {
+                        room: room.name.as_str(),
+                        room_id: record.room,
+                        seq: record.room_seq,
+                        client: record.client,
+                        nick,
+                        text,
+                        action: record.flags & flags::ACTION != 0,
+                        number: record.number,
+                        times: times(record),
+                    }),
+                }
+            }
+            Kind::Direct => match long.gather(record, checked) {
+                Err(event) => event,
+                Ok(None) => return Step::Nothing,
+                Ok(Some((nick, text))) => Event::Direct(Direct {
+                    client: record.client,
+                    nick,
+                    text,
+                    action: record.flags & flags::ACTION != 0,
+                    number: record.number,
+                    times: times(record),
+                }),
+            },
+            Kind::Ack => match Kind::from_wire(record.code).filter(|kind| kind.is_command()) {
+                None => unusable(record, Fault::Meaning),
+                Some(kind) => {
+                    room.answered(kind, record, checked.text);
+                    Event::Answer(Answer { command: record.command, result: Ok(ack(kind, record, checked)) })
+                }
+            },
+            Kind::Error => match ErrorCode::from_wire(record.code) {
+                None => unusable(record, Fault::Meaning),
+                Some(code) => {
+                    let refusal = Refusal { code, text: checked.text };
+                    Event::Answer(Answer { command: record.command, result: Err(refusal) })
+                }
+            },
+            Kind::Joined => Event::Joined(presence(room, record, checked)),
+            Kind::Left => match LeaveReason::from_wire(record.code) {
+                None => unusable(record, Fault::Meaning),
+                Some(reason) => Event::Left(presence(room, record, checked), reason),
+            },
+            Kind::Renamed => Event::Renamed { client: record.client, old: checked.nick, new: checked.text },
+            Kind::Member => Event::Member(entry(record, record.client, checked.nick, record.count, 0)),
+            Kind::Room => Event::Room(entry(record, record.room, checked.text, record.client, record.count)),
+            Kind::Lost => {
+                let lost = record.lost();
+                long.text.clear();
+                if record.room == room.id {
+                    room.last_seq = room.last_seq.max(lost.last_seq);
+                }
+                Event::Gap(Gap::told(&lost))
+            }
+            Kind::Goodbye => {
+                let reason = LeaveReason::from_wire(record.code).unwrap_or(LeaveReason::Shutdown);
+                *goodbye = Some(reason);
+                Event::Goodbye(reason)
+            }
+            _ => unusable(record, Fault::Meaning),
+        };
+        Step::Event(event)
+    }
+}
+
+/// What a room's message number says.
+enum Seen {
+    Next,
+    Again,
+    Behind(Gap),
+}
+
+impl Room {
+    fn next_message(&mut self, record: &Record) -> Seen {
+        let seq = record.room_seq;
+        if record.room != self.id {
+            // The confirmation of JOIN was lost: numbering starts with what is seen first.
+            *self = Self { id: record.room, last_seq: seq, command: self.command, ..Self::default() };
+            return Seen::Next;
+        }
+        if seq <= self.last_seq {
+            return Seen::Again;
+        }
+        let (first_seq, last_seq) = (self.last_seq + 1, seq - 1);
+        if first_seq <= last_seq {
+            self.last_seq = last_seq;
+            return Seen::Behind(Gap { first_seq, last_seq, ..Gap::default() });
+        }
+        self.last_seq = seq;
+        Seen::Next
+    }
+
+    fn answered(&mut self, kind: Kind, record: &Record, name: &str) {
+        if !matches!(kind, Kind::Join | Kind::Leave) || record.command <= self.command {
+            return;
+        }
+        self.command = record.command;
+        if kind == Kind::Leave {
+            (self.id, self.last_seq) = (0, 0);
+            self.name.clear();
+            return;
+        }
+        if self.id != record.room {
+            (self.id, self.last_seq) = (record.room, record.room_seq);
+        }
+        if self.name != name {
+            name.clone_into(&mut self.name);
+        }
+    }
+}
+
+impl Long {
+    /// Nick and text if this record completes a text; `None` if more is to come.
+    fn gather<'a>(
+        &'a mut self,
+        record: &'a Record,
+        checked: Checked<'a>,
+    ) -> Result<Option<(&'a str, &'a str)>, Delivery<'a>> {
+        if record.frags == 1 {
+            self.text.clear();
+            return Ok(Some((checked.nick, checked.text)));
+        }
+        let key = (record.kind, record.client, record.room_seq, record.sent_ns);
+        if record.frag == 0 {
+            checked.nick.clone_into(&mut self.nick);
+            self.key = key;
+        } else if key != self.key {
+            self.text.clear();
+        }
+        match self.text.add(record.frag, record.frags, checked.text) {
+            Ok(Some(text)) => Ok(Some((self.nick.as_str(), text))),
+            Ok(None) => Ok(None),
+            Err(()) => Err(unusable(record, Fault::Fragment)),
+        }
+    }
+}
+
+/// Whether the record is a LOST that explains the jump from `first` to its own number.
+fn tells_of(record: &Record, first: u64) -> bool {
+    record.kind == Kind::Lost.wire()
+        && record.check().is_ok()
+        && (record.lost().first_number, record.lost().last_number) == (first, record.number - 1)
+}
+
+fn unusable<'a>(record: &Record, why: Fault) -> Delivery<'a> {
+    Event::Unusable(Unusable { number: record.number, why })
+}
+
+fn times(record: &Record) -> Times {
+    Times {
+        sent_ns: record.sent_ns,
+        routed_ns: record.routed_ns,
+        delivered_ns: record.delivered_ns,
+        received_ns: 0,
+    }
+}
+
+fn ack<'a>(kind: Kind, record: &Record, checked: Checked<'a>) -> Ack<&'a str> {
+    Ack {
+        kind,
+        client: record.client,
+        nick: checked.nick,
+        text: checked.text,
+        room_id: record.room,
+        count: record.count,
+        seq: record.room_seq,
+        times: times(record),
+    }
+}
+
+fn presence<'a>(room: &'a Room, record: &Record, checked: Checked<'a>) -> Presence<&'a str> {
+    Presence {
+        room: if record.room == room.id { room.name.as_str() } else { "" },
+        room_id: record.room,
+        client: record.client,
+        nick: checked.nick,
+        members: record.count,
+    }
+}
+
+fn entry<'a>(record: &Record, id: u32, name: &'a str, total: u32, members: u32) -> Entry<&'a str> {
+    Entry { command: record.command, index: record.room_seq, total, id, name, members }
+}
+
+/// Ends a receiver's wait from another thread.
+#[derive(Clone)]
+pub(crate) struct Waker(Arc<Reply>);
+
+impl Waker {
+    pub(crate) fn wake(&self) {
+        self.0.ring().nudge();
+    }
+}
+
+impl std::fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Receiver")
+            .field("client", &self.client)
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
+}

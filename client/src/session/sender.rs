@@ -1,0 +1,274 @@
+//! The half that commands go through.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use halyard_ring::chat::{Record, flags, fragments};
+use halyard_ring::{Producer, PushError, monotonic_ns};
+
+use super::Limits;
+use super::reply::Reply;
+use crate::command::Command;
+use crate::error::SendError;
+
+/// Sends commands straight into the server's control ring.
+///
+/// Each method returns the command's number as soon as the command lies in the ring; the answer comes to the
+/// [`Receiver`](super::Receiver) as an [`Event::Answer`](crate::Event::Answer) that bears the same number. Only a
+/// full control ring makes a method wait, for at most
+/// [`send_timeout`](crate::ClientOptions::send_timeout).
+///
+/// Dropping the sender sends QUIT if the program has not.
+pub struct Sender {
+    producer: Producer<Record>,
+    reply: Arc<Reply>,
+    limits: Limits,
+    /// Head of every record to come: client id and token are in place.
+    record: Record,
+    next: u64,
+    timeout: Duration,
+    beat_every_ns: u64,
+    last_beat_ns: u64,
+    has_quit: bool,
+}
+
+impl Sender {
+    pub(super) fn new(
+        producer: Producer<Record>,
+        reply: Arc<Reply>,
+        limits: Limits,
+        client: u32,
+        token: u32,
+        timeout: Duration,
+    ) -> Self {
+        let mut record = <Record as zerocopy::FromZeros>::new_zeroed();
+        record.client = client;
+        record.generation = token;
+        let beat_every_ns = u64::try_from(limits.beat_every().as_nanos()).unwrap_or(u64::MAX);
+        // HELLO was number 1.
+        Self {
+            producer,
+            reply,
+            limits,
+            record,
+            next: 2,
+            timeout,
+            beat_every_ns,
+            last_beat_ns: 0,
+            has_quit: false,
+        }
+    }
+
+    /// This client's id.
+    #[must_use]
+    pub fn client(&self) -> u32 {
+        self.record.client
+    }
+
+    /// What the server granted and asks for.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
+    /// Whether the server's process lives.
+    #[must_use]
+    pub fn server_lives(&self) -> bool {
+        self.reply.server_lives()
+    }
+
+    /// Enters a room, leaving the former one.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn join(&mut self, room: &str) -> Result<u64, SendError> {
+        self.send(&Command::Join { room })
+    }
+
+    /// Says something to the room.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn say(&mut self, text: &str) -> Result<u64, SendError> {
+        self.send(&Command::Say { text, action: false })
+    }
+
+    /// Says that one does something: `* ann waves`.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn act(&mut self, text: &str) -> Result<u64, SendError> {
+        self.send(&Command::Say { text, action: true })
+    }
+
+    /// Says something to one client.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn dm(&mut self, to: &str, text: &str) -> Result<u64, SendError> {
+        self.send(&Command::Dm { to, text, action: false })
+    }
+
+    /// Asks for the members of the room.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn who(&mut self) -> Result<u64, SendError> {
+        self.send::<&str>(&Command::Who)
+    }
+
+    /// Asks for the members of any room.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn who_in(&mut self, room: &str) -> Result<u64, SendError> {
+        self.send(&Command::WhoIn { room })
+    }
+
+    /// Asks for the rooms.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn list(&mut self) -> Result<u64, SendError> {
+        self.send::<&str>(&Command::List)
+    }
+
+    /// Leaves the room.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn leave(&mut self) -> Result<u64, SendError> {
+        self.send::<&str>(&Command::Leave)
+    }
+
+    /// Changes the nick.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn nick(&mut self, nick: &str) -> Result<u64, SendError> {
+        self.send(&Command::Nick { nick })
+    }
+
+    /// Asks for an answer and nothing else.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn ping(&mut self) -> Result<u64, SendError> {
+        self.send::<&str>(&Command::Ping)
+    }
+
+    /// Leaves for good. The server answers, then closes the reply ring.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn quit(&mut self) -> Result<u64, SendError> {
+        self.send::<&str>(&Command::Quit)
+    }
+
+    /// Sends any command.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn send<T: AsRef<str>>(&mut self, command: &Command<T>) -> Result<u64, SendError> {
+        command.check()?;
+        let number = self.take_number();
+        self.push(number, command, 0)?;
+        Ok(number)
+    }
+
+    /// Sends a command again, under the number it had. The server acts on each number once and answers as often as
+    /// it is asked.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn send_again<T: AsRef<str>>(&mut self, number: u64, command: &Command<T>) -> Result<(), SendError> {
+        self.push(number, command, flags::RETRY)
+    }
+
+    /// Sends a command under a number that [`take_number`](Self::take_number) gave: for those who must note the
+    /// number before the answer can come.
+    pub(crate) fn send_as<T: AsRef<str>>(
+        &mut self,
+        number: u64,
+        command: &Command<T>,
+    ) -> Result<(), SendError> {
+        self.push(number, command, 0)
+    }
+
+    pub(crate) fn take_number(&mut self) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        number
+    }
+
+    /// Tells the server that this client lives. Every command does so too when it is time.
+    pub fn beat(&mut self) {
+        self.reply.beat();
+        self.last_beat_ns = monotonic_ns();
+    }
+
+    fn push<T: AsRef<str>>(&mut self, number: u64, command: &Command<T>, flag: u16) -> Result<(), SendError> {
+        let (nick, text, action) = command.parts();
+        let now = monotonic_ns();
+        if now.saturating_sub(self.last_beat_ns) >= self.beat_every_ns {
+            self.reply.beat();
+            self.last_beat_ns = now;
+        }
+        let record = &mut self.record;
+        record.kind = command.kind().wire();
+        record.flags = flag | if action { flags::ACTION } else { 0 };
+        record.command = number;
+        record.sent_ns = now;
+        if nick.len() + text.len() <= halyard_ring::chat::BODY {
+            (record.frag, record.frags) = (0, 1);
+            record.set_body(nick, text);
+            self.push_record()?;
+        } else {
+            let frags = fragments(nick.len(), text).count();
+            for (index, piece) in fragments(nick.len(), text).enumerate() {
+                // At most FRAGS_MAX, for `check` has seen the text.
+                (self.record.frag, self.record.frags) = (index as u8, frags as u8);
+                self.record.set_body(if index == 0 { nick } else { "" }, piece);
+                self.push_record()?;
+            }
+        }
+        self.has_quit |= matches!(command, Command::Quit);
+        Ok(())
+    }
+
+    fn push_record(&mut self) -> Result<(), SendError> {
+        let used = self.record.used();
+        let pushed = match self.producer.try_push_prefix(&self.record, used) {
+            Err(PushError::Full(_)) => self.producer.push_prefix_timeout(&self.record, used, self.timeout),
+            other => other,
+        };
+        pushed.map_err(|error| match error {
+            PushError::Closed(_) => SendError::Closed,
+            PushError::Full(_) | PushError::TimedOut(_) => SendError::Full { waited: self.timeout },
+            _ => SendError::Damaged,
+        })
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        if !self.has_quit {
+            // Best effort: a server that does not hear it notices that the process or its heartbeat is gone.
+            self.timeout = Duration::ZERO;
+            let _ = self.quit();
+        }
+    }
+}
+
+impl std::fmt::Debug for Sender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sender")
+            .field("client", &self.client())
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
+}

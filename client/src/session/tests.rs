@@ -1,0 +1,237 @@
+//! The receiver against a ring that the test writes: what a server sends, and what none should.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use halyard_ring::chat::{ErrorCode, Kind, LeaveReason, LostBody, Record, WelcomeBody, flags, fragments};
+use halyard_ring::{Consumer, Producer};
+
+use super::reply::Reply;
+use super::{Limits, Receiver, Sender};
+use crate::command::Command;
+use crate::event::{Event, Fault, Gap, Loss, Lost, Unusable};
+
+/// Plays the server: numbers the records and writes them into the reply ring.
+struct Server {
+    producer: Producer<Record>,
+    commands: Consumer<Record>,
+    reply: Arc<Reply>,
+    next: u64,
+}
+
+fn session() -> (Server, Sender, Receiver) {
+    let reply = Arc::new(Reply::heap(64));
+    let mut welcome = Record::new(Kind::Welcome);
+    (welcome.number, welcome.client, welcome.generation) = (1, 7, 99);
+    let second = Duration::from_secs(1).as_nanos() as u64;
+    welcome.set_struct(&WelcomeBody {
+        heartbeat_ns: second,
+        hang_ns: 10 * second,
+        retry_ns: second,
+        text_max: 4096,
+        name_max: 32,
+        clients_max: 10,
+        rooms_max: 10,
+        policy_limit: 0,
+        server_pid: std::process::id(),
+    });
+    let limits = Limits::from(welcome.welcome());
+    let consumer = reply.ring().consumer().unwrap();
+    let receiver = Receiver::new(consumer, Arc::clone(&reply), limits, &welcome, "ann".to_owned());
+    let producer = reply.control().producer().unwrap();
+    let sender = Sender::new(producer, Arc::clone(&reply), limits, 7, 99, Duration::ZERO);
+    let commands = reply.control().consumer().unwrap();
+    let server = Server { producer: reply.ring().producer().unwrap(), commands, reply, next: 2 };
+    (server, sender, receiver)
+}
+
+impl Server {
+    fn send(&mut self, mut record: Record) {
+        record.number = self.next;
+        self.next += 1;
+        self.producer.push(record).unwrap();
+    }
+
+    /// Says `text` as message `seq` of room 1, in as many records as it takes; only those that `which` picks arrive.
+    fn say(&mut self, seq: u64, text: &str, which: impl Fn(usize) -> bool) {
+        let frags = fragments(3, text).count();
+        for (index, piece) in fragments(3, text).enumerate() {
+            let mut record = Record::new(Kind::Message).with_body(if index == 0 { "bob" } else { "" }, piece);
+            (record.room, record.room_seq, record.client) = (1, seq, 8);
+            (record.frag, record.frags) = (index as u8, frags as u8);
+            record.sent_ns = seq;
+            if which(index) { self.send(record) } else { self.next += 1 }
+        }
+    }
+
+    fn joined(&mut self, command: u64, room: u32, name: &str, last_seq: u64) {
+        let mut ack = Record::new(Kind::Ack).with_body("", name);
+        (ack.code, ack.command) = (Kind::Join.wire(), command);
+        (ack.room, ack.room_seq, ack.count) = (room, last_seq, 2);
+        self.send(ack);
+    }
+}
+
+/// What comes, in short.
+fn next(receiver: &mut Receiver) -> String {
+    let show = |event: Event<&str>| match event {
+        Event::Message(m) => format!("{} {} {} {}", m.room, m.seq, m.nick, m.text.len()),
+        Event::Gap(Gap { first_number, last_number, first_seq, last_seq, told }) => {
+            format!("gap {first_number}-{last_number} seq {first_seq}-{last_seq} told {}", told.is_some())
+        }
+        Event::Answer(answer) => format!("answer {} {}", answer.command, answer.result.is_ok()),
+        Event::Unusable(Unusable { number, why }) => format!("unusable {number} {why:?}"),
+        other => format!("{other:?}"),
+    };
+    receiver.recv_with(Duration::ZERO, show).unwrap().unwrap_or_else(|| "nothing".to_owned())
+}
+
+#[test]
+fn messages_come_with_their_room_and_long_ones_whole() {
+    let (mut server, _sender, mut receiver) = session();
+    server.joined(2, 1, "lobby", 4);
+    server.say(5, "hi", |_| true);
+    server.say(6, &"ü".repeat(2000), |_| true);
+    assert_eq!(next(&mut receiver), "answer 2 true");
+    assert_eq!(next(&mut receiver), "lobby 5 bob 2");
+    assert_eq!(next(&mut receiver), "lobby 6 bob 4000");
+    assert_eq!(next(&mut receiver), "nothing");
+}
+
+#[test]
+fn a_gap_stands_in_front_of_what_follows_it() {
+    let (mut server, _sender, mut receiver) = session();
+    server.joined(2, 1, "lobby", 0);
+    server.say(1, "one", |_| true);
+    server.next += 2;
+    server.say(4, "four", |_| true);
+    assert_eq!(next(&mut receiver), "answer 2 true");
+    assert_eq!(next(&mut receiver), "lobby 1 bob 3");
+    assert_eq!(next(&mut receiver), "gap 4-5 seq 0-0 told false");
+    assert_eq!(next(&mut receiver), "gap 0-0 seq 2-3 told false");
+    assert_eq!(next(&mut receiver), "lobby 4 bob 4");
+}
+
+#[test]
+fn what_the_server_says_is_lost_is_one_gap_and_no_more() {
+    let (mut server, _sender, mut receiver) = session();
+    server.joined(2, 1, "lobby", 0);
+    server.next += 3;
+    let mut lost = Record::new(Kind::Lost);
+    lost.room = 1;
+    let body = LostBody {
+        first_number: 3,
+        last_number: 5,
+        first_seq: 1,
+        last_seq: 2,
+        messages: 2,
+        ..LostBody::default()
+    };
+    lost.set_struct(&body);
+    server.send(lost);
+    server.say(3, "three", |_| true);
+    assert_eq!(next(&mut receiver), "answer 2 true");
+    let gap = receiver.try_recv().unwrap();
+    let told = Some(Lost { messages: 2, directs: 0, others: 0 });
+    assert_eq!(
+        gap,
+        Some(Event::Gap(Gap { first_number: 3, last_number: 5, first_seq: 1, last_seq: 2, told }))
+    );
+    assert_eq!(next(&mut receiver), "lobby 3 bob 5");
+}
+
+#[test]
+fn half_a_text_is_never_shown_as_a_whole_one() {
+    let (mut server, _sender, mut receiver) = session();
+    server.joined(2, 1, "lobby", 0);
+    server.say(1, &"x".repeat(400), |index| index != 1);
+    server.say(2, "two", |_| true);
+    assert_eq!(next(&mut receiver), "answer 2 true");
+    assert_eq!(next(&mut receiver), "gap 4-4 seq 1-1 told false");
+    assert_eq!(next(&mut receiver), "unusable 5 Fragment");
+    assert_eq!(next(&mut receiver), "lobby 2 bob 3");
+}
+
+#[test]
+fn records_that_no_server_sends_do_no_harm() {
+    let (mut server, _sender, mut receiver) = session();
+    server.send(Record::new(Kind::Hello));
+    let mut bad = Record::new(Kind::Message).with_body("", "x");
+    bad.body[0] = 0xff;
+    server.send(bad);
+    let mut long = Record::new(Kind::Ping);
+    long.len = 4000;
+    server.send(long);
+    let mut meaningless = Record::new(Kind::Ack);
+    meaningless.code = Kind::Welcome.wire();
+    server.send(meaningless);
+    server.next -= 1;
+    server.send(Record::new(Kind::Ping));
+    assert_eq!(next(&mut receiver), "unusable 2 Meaning");
+    assert_eq!(next(&mut receiver), "unusable 3 Bad(Utf8)");
+    assert_eq!(next(&mut receiver), "unusable 4 Bad(Length(4000))");
+    assert_eq!(next(&mut receiver), "unusable 5 Meaning");
+    assert_eq!(next(&mut receiver), format!("unusable 5 {:?}", Fault::Repeated));
+}
+
+#[test]
+fn an_answer_that_comes_twice_does_not_bring_the_client_back() {
+    let (mut server, _sender, mut receiver) = session();
+    server.joined(2, 1, "lobby", 0);
+    server.joined(3, 2, "dev", 10);
+    server.joined(2, 1, "lobby", 0);
+    let mut message = Record::new(Kind::Message).with_body("bob", "hi");
+    (message.room, message.room_seq) = (2, 11);
+    server.send(message);
+    for _ in 0..3 {
+        assert!(next(&mut receiver).starts_with("answer"));
+    }
+    assert_eq!(next(&mut receiver), "dev 11 bob 2");
+}
+
+#[test]
+fn after_the_end_everything_before_it_is_still_delivered() {
+    let (mut server, _sender, mut receiver) = session();
+    server.say(1, "bye", |_| true);
+    let mut goodbye = Record::new(Kind::Goodbye);
+    goodbye.code = LeaveReason::Shutdown.wire();
+    server.send(goodbye);
+    server.reply.ring().close();
+    assert_eq!(next(&mut receiver), " 1 bob 3");
+    assert_eq!(receiver.try_recv().unwrap(), Some(Event::Goodbye(LeaveReason::Shutdown)));
+    let end = receiver.recv_timeout(Duration::from_secs(20)).unwrap_err();
+    assert_eq!(end.loss(), Loss::Goodbye(LeaveReason::Shutdown));
+}
+
+#[test]
+fn an_error_names_its_command_and_code() {
+    let (mut server, _sender, mut receiver) = session();
+    let mut error = Record::new(Kind::Error).with_body("", "you are in no room");
+    (error.code, error.command) = (ErrorCode::NotInRoom.wire(), 2);
+    server.send(error);
+    let Some(Event::Answer(answer)) = receiver.try_recv().unwrap() else { panic!("no answer") };
+    assert_eq!(answer.command, 2);
+    assert_eq!(answer.result.unwrap_err().code, ErrorCode::NotInRoom);
+}
+
+#[test]
+fn commands_are_numbered_and_bear_the_token() {
+    let (mut server, mut sender, _receiver) = session();
+    assert_eq!(sender.join("lobby"), Ok(2));
+    assert_eq!(sender.act("waves"), Ok(3));
+    sender.send_again(3, &Command::Say { text: "waves", action: true }).unwrap();
+    assert_eq!(sender.dm("bob", &"y".repeat(400)), Ok(4));
+    let mut pop = || server.commands.try_pop().unwrap();
+    let join = pop();
+    assert_eq!((join.kind, join.command, join.client, join.generation), (Kind::Join.wire(), 2, 7, 99));
+    assert_eq!(pop().flags, flags::ACTION);
+    let again = pop();
+    assert_eq!((again.command, again.flags), (3, flags::ACTION | flags::RETRY));
+    let parts = [pop(), pop(), pop()];
+    assert!(parts.iter().all(|part| part.command == 4 && part.frags == 3));
+    assert_eq!(parts.map(|part| part.frag), [0, 1, 2]);
+    assert_eq!(parts[0].check().unwrap().nick, "bob");
+    assert_eq!(parts.iter().map(|part| part.check().unwrap().text.len()).sum::<usize>(), 400);
+    drop(sender);
+    assert_eq!(pop().kind, Kind::Quit.wire());
+}

@@ -1,0 +1,499 @@
+//! [`Outlet`]: one client's reply ring, and what waits for it while it is full.
+//!
+//! Records get their number when they go into the ring, or when the client is told that they are lost, and what waits
+//! goes before what comes later; so numbers in the ring only ever grow, and what is missing was told.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use halyard_ring::chat::{ErrorCode, FRAGS_MAX, Kind, LeaveReason, OverflowPolicy, Record};
+use halyard_ring::{Producer, PushError, Ring};
+
+use super::answers::Answers;
+use super::lost::Lost;
+use crate::audit::{Auditor, Line};
+use crate::stats::BroadcasterCounters;
+use crate::wire::error_record;
+
+/// What a client chose for when its ring is full, within the server's limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Overflow {
+    pub(crate) policy: OverflowPolicy,
+    /// Block: how long a record may wait, nanoseconds.
+    pub(crate) wait_ns: u64,
+    /// Block and spill: how many records may wait.
+    pub(crate) records: u32,
+}
+
+/// How long the rest of WHO's or LIST's answer waits for a client that does not read.
+const SERIES_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a removed client has to make room for its last record.
+const LINGER: Duration = Duration::from_millis(500);
+/// How many runs of lost records are kept apart by room before they are told as one.
+const RUNS: usize = 16;
+/// A line about lost records comes at most this often for a client.
+const REPORT_EVERY_NS: u64 = 1_000_000_000;
+/// Above this, a queue that has become empty gives its memory back.
+const KEEP_QUEUE: usize = 64;
+
+/// The client that a direct message came from, to whom its fate is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) id: u32,
+    pub(crate) slot: u32,
+    pub(crate) broadcaster: u32,
+    /// The number of its command.
+    pub(crate) command: u64,
+}
+
+/// A direct message's fate, and the record that tells its sender.
+pub(crate) struct Settled {
+    pub(crate) origin: Origin,
+    pub(crate) verdict: Record,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It lies in the reply ring.
+    Delivered,
+    /// It waits for space.
+    Waiting,
+    /// It counts as lost.
+    Lost,
+    /// The client is gone.
+    Gone,
+}
+
+#[expect(clippy::large_enum_variant, reason = "a queue is made of records; runs of lost ones are few")]
+enum Item {
+    /// Lost after this time (nanoseconds), if it is still here. Fragments of one text stand together.
+    Record { record: Record, until_ns: u64, origin: Option<Origin> },
+    Lost(Lost),
+}
+
+/// One client's end of its reply ring.
+pub(crate) struct Outlet {
+    pub(crate) id: u32,
+    pub(crate) nick: Box<str>,
+    pid: u32,
+    /// The room that it is in and its place among this broadcaster's members.
+    pub(crate) room: Option<(u32, u32)>,
+    /// Whether it is on the list of those to be looked after.
+    pub(crate) is_listed: bool,
+    pub(crate) answers: Answers,
+    /// Records put into the ring since they were last counted.
+    pub(crate) delivered: u64,
+    /// Records lost since they were last counted.
+    dropped: u64,
+    /// Records lost since the last audit line about that, and when that was.
+    unreported: u64,
+    reported_ns: u64,
+    ring: Ring<Record>,
+    producer: Producer<Record>,
+    overflow: Overflow,
+    /// Number of the next record.
+    next: u64,
+    queue: VecDeque<Item>,
+    /// Records in the queue.
+    queued: u32,
+    /// Parts of answers to WHO and LIST: they go when nothing else does and leave space for what else comes. They are
+    /// never lost, only late, or, for a client that does not read, forgotten whole.
+    series: VecDeque<Record>,
+    series_until_ns: u64,
+    series_max: usize,
+    /// Parts that answer this command are not to be delivered; 0 for none.
+    series_skipped: u64,
+    last: Option<Record>,
+    gone: Option<LeaveReason>,
+    gone_told: bool,
+    deadline_ns: u64,
+}
+
+/// What a new outlet is made of.
+pub(crate) struct Arrival {
+    pub(crate) id: u32,
+    pub(crate) slot: u32,
+    pub(crate) nick: Box<str>,
+    pub(crate) pid: u32,
+    pub(crate) ring: Ring<Record>,
+    pub(crate) producer: Producer<Record>,
+    pub(crate) overflow: Overflow,
+    /// The most parts of answers that may wait.
+    pub(crate) series_max: usize,
+}
+
+impl Outlet {
+    pub(crate) fn new(arrival: Arrival) -> Self {
+        let Arrival { id, slot: _, nick, pid, ring, producer, overflow, series_max } = arrival;
+        Self {
+            id,
+            nick,
+            pid,
+            room: None,
+            is_listed: false,
+            answers: Answers::new(),
+            delivered: 0,
+            dropped: 0,
+            unreported: 0,
+            reported_ns: 0,
+            ring,
+            producer,
+            overflow,
+            next: 1,
+            queue: VecDeque::new(),
+            queued: 0,
+            series: VecDeque::new(),
+            series_until_ns: 0,
+            series_max,
+            series_skipped: 0,
+            last: None,
+            gone: None,
+            gone_told: false,
+            deadline_ns: u64::MAX,
+        }
+    }
+
+    /// The record that tells the sender of a direct message to this client what became of it.
+    pub(crate) fn verdict(&self, origin: Origin, fate: Fate) -> Settled {
+        let verdict = match fate {
+            Fate::Delivered | Fate::Waiting => {
+                let mut ack = Record::new(Kind::Ack).with_body(&self.nick, "");
+                (ack.code, ack.command, ack.client) = (Kind::Dm.wire(), origin.command, self.id);
+                ack
+            }
+            Fate::Lost => error_record(ErrorCode::NotDelivered, origin.command),
+            Fate::Gone => error_record(ErrorCode::NoSuchClient, origin.command),
+        };
+        Settled { origin, verdict }
+    }
+
+    /// Whether something waits.
+    pub(crate) fn lags(&self) -> bool {
+        !(self.queue.is_empty() && self.series.is_empty() && self.last.is_none())
+    }
+
+    /// Whether nothing can be written any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.is_some()
+    }
+
+    /// Why nothing can be written any more, once.
+    pub(crate) fn gone_to_tell(&mut self) -> Option<LeaveReason> {
+        if self.gone_told { None } else { self.gone.inspect(|_| self.gone_told = true) }
+    }
+
+    /// Delivers a record that is alone in its text, when nothing waits and there is room; false if not. The caller
+    /// counts it.
+    #[inline]
+    pub(crate) fn deliver_now(&mut self, record: &mut Record) -> bool {
+        self.queue.is_empty() && self.push_uncounted(record)
+    }
+
+    /// Delivers the fragments of one text, or one other record, whole or not at all.
+    pub(crate) fn deliver(
+        &mut self,
+        group: &mut [Record],
+        origin: Option<Origin>,
+        now_ns: u64,
+        settled: &mut Vec<Settled>,
+    ) -> Fate {
+        if !self.queue.is_empty() {
+            self.flush_queue(now_ns, settled);
+        }
+        if self.gone.is_some() {
+            return Fate::Gone;
+        }
+        if self.queue.is_empty() && self.push_group(group) {
+            return Fate::Delivered;
+        }
+        if self.gone.is_some() {
+            return Fate::Gone;
+        }
+        let Overflow { policy, wait_ns, records } = self.overflow;
+        let fits = self.queued as usize + group.len() <= records as usize;
+        if policy == OverflowPolicy::Drop || !fits {
+            self.lose(Lost::of(group));
+            return Fate::Lost;
+        }
+        let until_ns = if policy == OverflowPolicy::Block { now_ns.saturating_add(wait_ns) } else { u64::MAX };
+        self.queued += group.len() as u32;
+        let wait = |record: &Record| Item::Record { record: *record, until_ns, origin };
+        self.queue.extend(group.iter().map(wait));
+        Fate::Waiting
+    }
+
+    fn push_group(&mut self, group: &mut [Record]) -> bool {
+        if let [record] = group {
+            return self.push(record);
+        }
+        // The ring has more slots than a text has fragments, and nobody else writes it.
+        self.producer.free_slots_at_least(group.len() as u32) && group.iter_mut().all(|record| self.push(record))
+    }
+
+    /// Pushes and counts.
+    fn push(&mut self, record: &mut Record) -> bool {
+        let pushed = self.push_uncounted(record);
+        self.delivered += u64::from(pushed);
+        pushed
+    }
+
+    #[inline]
+    fn push_uncounted(&mut self, record: &mut Record) -> bool {
+        record.number = self.next;
+        match self.producer.try_push_prefix(record, record.used()) {
+            Ok(()) => {
+                self.next += 1;
+                true
+            }
+            Err(error) => {
+                self.refused(&error);
+                false
+            }
+        }
+    }
+
+    #[cold]
+    fn refused(&mut self, error: &PushError<()>) {
+        match error {
+            PushError::Full(()) | PushError::TimedOut(()) => {}
+            // The client closed its own ring: it left without a word.
+            PushError::Closed(()) => self.gone = Some(LeaveReason::Died),
+            _ => self.gone = Some(LeaveReason::Misbehaved),
+        }
+    }
+
+    /// Delivers or queues a part of an answer to WHO or LIST: entries counted from 1, then an ACK.
+    pub(crate) fn deliver_series(&mut self, record: &mut Record, now_ns: u64) {
+        if self.series_skipped != 0 && record.command == self.series_skipped {
+            if record.kind == Kind::Ack.wire() {
+                self.series_skipped = 0;
+            }
+            return;
+        }
+        if self.queue.is_empty() && self.series.is_empty() && self.has_spare_room() && self.push(record) {
+            return;
+        }
+        let is_under_way = record.room_seq == 1 && self.series.iter().any(|part| part.command == record.command);
+        if is_under_way || self.series.len() >= self.series_max {
+            if !is_under_way {
+                self.series.clear();
+            }
+            self.series_skipped = record.command;
+            return;
+        }
+        if self.series.is_empty() {
+            self.series_until_ns = now_ns.saturating_add(SERIES_PATIENCE.as_nanos() as u64);
+        }
+        self.series.push_back(*record);
+    }
+
+    /// It asks and does not read. Without the ACK it knows that the answer is not whole.
+    fn forget_series(&mut self) {
+        if let Some(part) = self.series.back()
+            && part.kind != Kind::Ack.wire()
+        {
+            // More parts of this one are to come.
+            self.series_skipped = part.command;
+        }
+        self.series.clear();
+    }
+
+    /// A quarter of the ring stays free for what else comes while a long answer goes out.
+    fn has_spare_room(&self) -> bool {
+        self.producer.free_slots_at_least(self.ring.capacity() / 4 + 1)
+    }
+
+    fn lose(&mut self, lost: Lost) {
+        self.dropped += lost.records;
+        self.unreported += lost.records;
+        let full = self.queue.len() >= self.overflow.records as usize + RUNS;
+        match self.queue.back_mut() {
+            Some(Item::Lost(run)) if full => run.swallow(lost),
+            Some(Item::Lost(run)) => {
+                if let Err(lost) = run.add(lost) {
+                    self.queue.push_back(Item::Lost(lost));
+                }
+            }
+            _ => self.queue.push_back(Item::Lost(lost)),
+        }
+    }
+
+    /// Delivers what waits, as far as there is room; then counts as lost what has waited too long.
+    pub(crate) fn flush(&mut self, now_ns: u64, settled: &mut Vec<Settled>) {
+        self.flush_queue(now_ns, settled);
+        while self.queue.is_empty() && self.gone.is_none() {
+            let Some(mut record) = self.series.front().copied() else { break };
+            record.delivered_ns = now_ns;
+            if !self.has_spare_room() || !self.push(&mut record) {
+                break;
+            }
+            self.series.pop_front();
+            self.series_until_ns = now_ns.saturating_add(SERIES_PATIENCE.as_nanos() as u64);
+        }
+        if now_ns > self.series_until_ns {
+            self.forget_series();
+        }
+        if self.queue.is_empty()
+            && self.series.is_empty()
+            && let Some(mut record) = self.last
+        {
+            record.delivered_ns = now_ns;
+            if self.push(&mut record) {
+                self.last = None;
+            }
+        }
+        if !self.lags() {
+            self.queue.shrink_to(KEEP_QUEUE);
+            self.series.shrink_to(KEEP_QUEUE);
+        }
+    }
+
+    fn flush_queue(&mut self, now_ns: u64, settled: &mut Vec<Settled>) {
+        while self.gone.is_none() {
+            let pushed = match self.queue.front() {
+                None => return,
+                Some(Item::Lost(lost)) => {
+                    let mut record = lost.record(self.next);
+                    let records = lost.records;
+                    record.delivered_ns = now_ns;
+                    self.next += records;
+                    let pushed = self.push(&mut record);
+                    if pushed {
+                        self.queue.pop_front();
+                    } else {
+                        self.next -= records;
+                    }
+                    pushed
+                }
+                Some(Item::Record { record, .. }) => {
+                    let frags = u32::from(record.frags);
+                    (frags == 1 || self.producer.free_slots_at_least(frags))
+                        && (0..frags).all(|_| self.push_front(now_ns, settled))
+                }
+            };
+            if !pushed {
+                break;
+            }
+        }
+        self.expire(now_ns, settled);
+    }
+
+    fn push_front(&mut self, now_ns: u64, settled: &mut Vec<Settled>) -> bool {
+        let Some(Item::Record { record, origin, .. }) = self.queue.front() else { return false };
+        let (mut record, origin) = (*record, *origin);
+        record.delivered_ns = now_ns;
+        if !self.push(&mut record) {
+            return false;
+        }
+        self.queue.pop_front();
+        self.queued -= 1;
+        if let (Some(origin), true) = (origin, record.frag + 1 == record.frags) {
+            settled.push(self.verdict(origin, Fate::Delivered));
+        }
+        true
+    }
+
+    /// Counts as lost what stands in front and has waited too long. Deadlines grow towards the back.
+    fn expire(&mut self, now_ns: u64, settled: &mut Vec<Settled>) {
+        let overdue = |item: &Item| matches!(item, Item::Record { until_ns, .. } if *until_ns <= now_ns);
+        let front_runs = self.queue.iter().take_while(|item| matches!(item, Item::Lost(_))).count();
+        if !self.queue.get(front_runs).is_some_and(overdue) {
+            return;
+        }
+        // Behind the runs that are in front already, in their order.
+        let mut runs: Vec<Lost> = Vec::new();
+        let note = |runs: &mut Vec<Lost>, lost: Lost| match runs.last_mut() {
+            Some(run) => {
+                if let Err(lost) = run.add(lost) {
+                    runs.push(lost);
+                }
+            }
+            None => runs.push(lost),
+        };
+        while let Some(item) = self.queue.front() {
+            if matches!(item, Item::Record { .. }) && !overdue(item) {
+                break;
+            }
+            match self.queue.pop_front() {
+                Some(Item::Lost(lost)) => note(&mut runs, lost),
+                Some(Item::Record { record, origin, .. }) => {
+                    for _ in 1..record.frags {
+                        self.queue.pop_front();
+                    }
+                    self.queued -= u32::from(record.frags);
+                    let group = [record; FRAGS_MAX];
+                    let lost = Lost::of(&group[..usize::from(record.frags)]);
+                    self.dropped += lost.records;
+                    self.unreported += lost.records;
+                    note(&mut runs, lost);
+                    settled.extend(origin.map(|origin| self.verdict(origin, Fate::Lost)));
+                }
+                None => break,
+            }
+        }
+        while let Some(run) = runs.pop() {
+            self.queue.push_front(Item::Lost(run));
+        }
+    }
+
+    /// Adds what was delivered and lost lately to the broadcaster's counters.
+    pub(crate) fn count(&mut self, counters: &BroadcasterCounters) {
+        if self.delivered > 0 {
+            counters.delivered.add(std::mem::take(&mut self.delivered));
+        }
+        if self.dropped > 0 {
+            counters.dropped.add(std::mem::take(&mut self.dropped));
+        }
+    }
+
+    /// Writes an audit line about records lost, at most one a second unless it is `due`.
+    pub(crate) fn report_overflow(&mut self, audit: &Auditor, now_ns: u64, due: bool) {
+        if self.unreported == 0 || !due && now_ns.saturating_sub(self.reported_ns) < REPORT_EVERY_NS {
+            return;
+        }
+        self.reported_ns = now_ns;
+        let lost = std::mem::take(&mut self.unreported);
+        tracing::info!(client = self.id, nick = %self.nick, lost, "reply ring full, records lost");
+        audit.write(Line {
+            event: "overflow",
+            client: Some(self.id),
+            nick: Some(&self.nick),
+            pid: Some(self.pid),
+            lost: Some(lost),
+            ..Line::default()
+        });
+    }
+
+    /// Says farewell: `record` is the last one that is delivered, after everything that waits.
+    pub(crate) fn set_last(&mut self, record: Record) {
+        self.last = Some(record);
+    }
+
+    /// Begins to close: from now on it has only so long to take what waits.
+    pub(crate) fn begin_to_close(&mut self, now_ns: u64) {
+        self.deadline_ns = now_ns.saturating_add(LINGER.as_nanos() as u64);
+    }
+
+    /// Whether everything is delivered, or cannot be any more.
+    pub(crate) fn may_close(&self, now_ns: u64) -> bool {
+        !self.lags() || self.gone.is_some() || now_ns >= self.deadline_ns
+    }
+
+    /// Closes the ring. Direct messages that still waited are settled as lost with their recipient. Returns the ring,
+    /// for its names to be removed.
+    pub(crate) fn close(mut self, settled: &mut Vec<Settled>) -> Ring<Record> {
+        while let Some(item) = self.queue.pop_front() {
+            if let Item::Record { record, origin: Some(origin), .. } = item
+                && record.frag == 0
+            {
+                settled.push(self.verdict(origin, Fate::Gone));
+            }
+        }
+        self.ring.close();
+        self.ring
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! What a server is started with.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use halyard_ring::chat::{FRAGS_MAX, ServerName};
+use halyard_ring::{CAPACITY_MAX, OWNERS_MAX, Wait, cpus};
+
+/// Smallest reply ring that a client may bring: the longest text has to fit whole.
+pub(crate) const REPLY_CAPACITY_MIN: u32 = (FRAGS_MAX as u32).next_power_of_two();
+
+/// Entries of the control ring's owner table beyond one for each client: for those that connect, to be refused in
+/// words instead of at the door.
+const OWNERS_SPARE: u32 = 64;
+
+/// Which processors the broadcasters are bound to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pin {
+    /// None: the scheduler decides.
+    No,
+    /// One each, from the last processor that this process may use downwards, over and over.
+    Auto,
+    /// These, the first broadcaster to the first, over and over.
+    Cpus(Vec<usize>),
+}
+
+/// What a server is started with. Every field has a default.
+///
+/// ```
+/// use std::time::Duration;
+/// use halyard_server::Config;
+/// let config = Config { broadcasters: 2, hang: Duration::from_secs(30), ..Config::default() };
+/// # assert_eq!(config.check(), Ok(()));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The server's name, by which clients find it.
+    pub name: ServerName,
+    /// How many broadcaster threads, at least 1.
+    pub broadcasters: usize,
+    /// Which processors they are bound to.
+    pub pin: Pin,
+    /// Most clients at once.
+    pub clients_max: u32,
+    /// Most rooms at once.
+    pub rooms_max: u32,
+    /// Records that the control ring holds, a power of two; 256 bytes each.
+    pub control_capacity: u32,
+    /// How long a client may take to write a record that it has begun before the others are served past it.
+    pub grace: Duration,
+    /// How often clients must stamp their heartbeat.
+    pub heartbeat: Duration,
+    /// How old a client's heartbeat may grow before its session is ended. At least twice `heartbeat`.
+    pub hang: Duration,
+    /// When clients should send a command again that was not answered.
+    pub retry: Duration,
+    /// The longest time that a client with the policy *block* may ask its records to wait.
+    pub block_max: Duration,
+    /// The most records that may wait for one client, under the policies *block* and *spill*; 248 bytes each.
+    pub spill_max: u32,
+    /// How router and broadcasters wait for work.
+    pub wait: Wait,
+    /// Where to append the audit lines, if anywhere.
+    pub audit: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: ServerName::default(),
+            broadcasters: default_broadcasters(cpus().len()),
+            pin: Pin::Auto,
+            clients_max: 1000,
+            rooms_max: 1000,
+            control_capacity: 4096,
+            grace: Duration::from_millis(5),
+            heartbeat: Duration::from_millis(500),
+            hang: Duration::from_secs(10),
+            retry: Duration::from_secs(1),
+            block_max: Duration::from_secs(5),
+            spill_max: 65_536,
+            wait: Wait::adaptive(),
+            audit: None,
+        }
+    }
+}
+
+/// A quarter of the processors, since clients need theirs, but no more than 8: one broadcaster feeds millions of
+/// records a second.
+fn default_broadcasters(cpus: usize) -> usize {
+    (cpus / 4).clamp(1, 8)
+}
+
+impl Config {
+    /// Checks that the values make sense together.
+    ///
+    /// # Errors
+    /// Says which value is wrong and what would be right.
+    pub fn check(&self) -> Result<(), String> {
+        let clients_limit = OWNERS_MAX - OWNERS_SPARE;
+        if !(1..=256).contains(&self.broadcasters) {
+            return Err(format!("{} broadcasters: 1 to 256 are possible", self.broadcasters));
+        }
+        if !(1..=clients_limit).contains(&self.clients_max) {
+            return Err(format!("{} clients: 1 to {clients_limit} are possible", self.clients_max));
+        }
+        if !(1..=1_000_000).contains(&self.rooms_max) {
+            return Err(format!("{} rooms: 1 to 1000000 are possible", self.rooms_max));
+        }
+        if !self.control_capacity.is_power_of_two() || !(16..=CAPACITY_MAX).contains(&self.control_capacity) {
+            return Err(format!(
+                "control ring capacity {}: a power of two from 16 to {CAPACITY_MAX} is needed",
+                self.control_capacity
+            ));
+        }
+        if self.heartbeat < Duration::from_millis(1) || self.hang < 2 * self.heartbeat {
+            return Err(format!(
+                "heartbeat {:?} and hang {:?}: a heartbeat is at least 1 ms, and hang at least twice that",
+                self.heartbeat, self.hang
+            ));
+        }
+        if self.spill_max < REPLY_CAPACITY_MIN {
+            return Err(format!("spill {}: at least {REPLY_CAPACITY_MIN} records are needed", self.spill_max));
+        }
+        self.pins().map(|_| ())
+    }
+
+    /// The processor of each broadcaster, or none at all.
+    pub(crate) fn pins(&self) -> Result<Option<Vec<usize>>, String> {
+        let allowed = cpus();
+        let chosen: Vec<usize> = match &self.pin {
+            Pin::No => return Ok(None),
+            Pin::Auto => allowed.iter().rev().copied().collect(),
+            Pin::Cpus(list) => list.clone(),
+        };
+        if let Some(cpu) = chosen.iter().find(|cpu| !allowed.contains(cpu)) {
+            return Err(format!("processor {cpu}: this process may use {allowed:?}"));
+        }
+        if chosen.is_empty() {
+            return Err("an empty list of processors to pin to".to_owned());
+        }
+        Ok(Some(chosen.into_iter().cycle().take(self.broadcasters).collect()))
+    }
+
+    pub(crate) fn owners(&self) -> u32 {
+        self.clients_max + OWNERS_SPARE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_value_is_named() {
+        let says = |config: Config, word: &str| config.check().is_err_and(|text| text.contains(word));
+        let good = Config::default;
+        assert_eq!(good().check(), Ok(()));
+        assert!(says(Config { broadcasters: 0, ..good() }, "broadcasters"));
+        assert!(says(Config { clients_max: 0, ..good() }, "clients"));
+        assert!(says(Config { clients_max: OWNERS_MAX, ..good() }, "clients"));
+        assert!(says(Config { rooms_max: 0, ..good() }, "rooms"));
+        assert!(says(Config { control_capacity: 100, ..good() }, "power of two"));
+        assert!(says(Config { hang: Duration::from_millis(600), ..good() }, "hang"));
+        assert!(says(Config { spill_max: 8, ..good() }, "spill"));
+        assert!(says(Config { pin: Pin::Cpus(vec![100_000]), ..good() }, "processor 100000"));
+        assert!(says(Config { pin: Pin::Cpus(vec![]), ..good() }, "empty"));
+    }
+
+    #[test]
+    fn pins_go_round() {
+        let first = cpus()[0];
+        let config = Config { broadcasters: 3, pin: Pin::Cpus(vec![first]), ..Config::default() };
+        assert_eq!(config.pins(), Ok(Some(vec![first; 3])));
+        assert_eq!(Config { pin: Pin::No, ..config }.pins(), Ok(None));
+    }
+}

@@ -1,0 +1,232 @@
+//! HELLO: who is let in, and who is told why not.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use halyard_ring::chat::{
+    BadName, ErrorCode, Kind, LeaveReason, NAME_MAX, OverflowPolicy, PROTOCOL, Record, TEXT_MAX, WelcomeBody,
+    check_name,
+};
+use halyard_ring::{ProcessId, monotonic_ns};
+
+use super::Router;
+use super::session::{Long, Session, Window};
+use crate::audit::Line;
+use crate::broadcaster::{Arrival, Overflow};
+use crate::job::Op;
+use crate::registry::Client;
+use crate::steward::{Chore, Opened, Outcome, Reply};
+use crate::wire::{error_text, refusal};
+
+/// What became of a HELLO, by reply ring and nonce.
+pub(super) enum Greeting {
+    /// Its reply ring is being opened.
+    Opening,
+    /// It was welcomed as the client in this slot.
+    Welcomed(u32),
+}
+
+/// HELLOs whose reply rings may be waiting to be opened at once.
+const OPENING_MAX: usize = 4096;
+
+impl Router {
+    pub(super) fn hello(&mut self, record: &Record) {
+        let Ok(message) = record.check() else {
+            self.parts.counters.router.malformed.add(1);
+            self.nonsense(record, "malformed HELLO");
+            return;
+        };
+        let key = (message.text.to_owned(), record.number);
+        match self.greetings.get(&key) {
+            Some(Greeting::Opening) => return,
+            Some(&Greeting::Welcomed(slot)) => {
+                self.parts.counters.router.repeated.add(1);
+                self.welcome(slot);
+                return;
+            }
+            None => {}
+        }
+        let opening = self.greetings.len() - self.sessions.iter().flatten().count();
+        if opening >= OPENING_MAX {
+            self.parts.counters.router.refused.add(1);
+            self.nonsense(record, "too many HELLOs at once");
+            return;
+        }
+        self.greetings.insert(key, Greeting::Opening);
+        // The steward outlives the router.
+        let _ = self.parts.steward.send(Chore::Open(Box::new(*record)));
+    }
+
+    /// The steward has opened the reply ring of a HELLO, or could not.
+    pub(super) fn opened(&mut self, Opened { hello, outcome }: Opened) {
+        let (nick, ring) = hello.check().map_or(("", ""), |message| (message.nick, message.text));
+        let key = (ring.to_owned(), hello.number);
+        let (reply, refused) = match outcome {
+            Outcome::Unreachable(why) => {
+                self.greetings.remove(&key);
+                self.note_refusal(nick, None, &why);
+                return;
+            }
+            Outcome::Unfit(reply, why) => (reply, Err((ErrorCode::RingInvalid, why))),
+            Outcome::Usable(reply) => (reply, self.judge(&hello, nick)),
+        };
+        match refused {
+            Ok(overflow) => {
+                let slot = self.admit(reply, nick, overflow, key.clone());
+                self.greetings.insert(key, Greeting::Welcomed(slot));
+                self.welcome(slot);
+            }
+            Err((code, why)) => {
+                self.greetings.remove(&key);
+                self.note_refusal(nick, Some(reply.process), &why);
+                // Its ring has no other writer: this one attached for it and leaves with the answer.
+                let Reply { mut producer, .. } = reply;
+                let mut record = refusal(Kind::Refused, code, hello.command, &why);
+                record.delivered_ns = monotonic_ns();
+                let _ = producer.try_push_prefix(&record, record.used());
+            }
+        }
+    }
+
+    fn note_refusal(&mut self, nick: &str, process: Option<ProcessId>, why: &str) {
+        self.parts.counters.router.refused.add(1);
+        tracing::info!(nick, why, "HELLO refused");
+        let pid = process.map(ProcessId::pid);
+        self.parts.audit.write(Line {
+            event: "refuse",
+            nick: Some(nick),
+            pid,
+            reason: Some(why),
+            ..Line::default()
+        });
+    }
+
+    /// Whether this client is let in, and with what overflow policy.
+    fn judge(&mut self, hello: &Record, nick: &str) -> Result<Overflow, (ErrorCode, String)> {
+        let plain = |code: ErrorCode| (code, error_text(code).to_owned());
+        if self.stopping {
+            return Err(plain(ErrorCode::ShuttingDown));
+        }
+        if hello.generation != PROTOCOL {
+            let text = format!("the client speaks chat protocol {}, this server {PROTOCOL}", hello.generation);
+            return Err((ErrorCode::LayoutDiffers, text));
+        }
+        check_name(nick).map_err(|bad: BadName| (ErrorCode::NickInvalid, bad.to_string()))?;
+        let overflow = self.overflow(hello).map_err(|text| (ErrorCode::PolicyRefused, text))?;
+        let holder = self.parts.registry.clients().by_nick(nick).map(|holder| Arc::clone(&holder.client));
+        if let Some(holder) = holder {
+            // Killed a moment ago and started again: liveness has not come round to it yet.
+            if holder.process.is_alive() {
+                return Err((ErrorCode::NickTaken, format!("another client has the nick {nick:?}")));
+            }
+            self.parts.counters.router.died.add(1);
+            self.end(holder.slot, LeaveReason::Died);
+        }
+        if self.parts.registry.clients().reserve().is_none() {
+            let max = self.parts.config.clients_max;
+            return Err((ErrorCode::ServerFull, format!("the server takes {max} clients (--clients), all are here")));
+        }
+        Ok(overflow)
+    }
+
+    /// The policy that HELLO asks for, if it is within the limits. A limit of 0 asks for as much as there is.
+    fn overflow(&self, hello: &Record) -> Result<Overflow, String> {
+        let config = &self.parts.config;
+        let granted = |asked: u32, max: u32, unit: &str| match asked {
+            0 => Ok(max),
+            asked if asked <= max => Ok(asked),
+            asked => Err(format!("{asked} {unit} asked for, at most {max} are granted")),
+        };
+        let block_max = u32::try_from(config.block_max.as_millis()).unwrap_or(u32::MAX);
+        Ok(match OverflowPolicy::from_wire(hello.code) {
+            Some(policy @ OverflowPolicy::Drop) => Overflow { policy, wait_ns: 0, records: 0 },
+            Some(policy @ OverflowPolicy::Block) => {
+                let ms = granted(hello.count, block_max, "ms of waiting")?;
+                Overflow { policy, wait_ns: u64::from(ms) * 1_000_000, records: config.spill_max }
+            }
+            Some(policy @ OverflowPolicy::Spill) => {
+                let records = granted(hello.count, config.spill_max, "records of buffer")?;
+                Overflow { policy, wait_ns: 0, records }
+            }
+            _ => return Err(format!("{} is no overflow policy", hello.code)),
+        })
+    }
+
+    /// Enters a client everywhere and hands its ring to the broadcaster that has fewest. Returns its slot.
+    fn admit(&mut self, reply: Reply, nick: &str, overflow: Overflow, hello: (String, u64)) -> u32 {
+        let Reply { ring, producer, process } = reply;
+        let load = self.load.iter().enumerate().min_by_key(|&(_, load)| load);
+        let broadcaster = load.map_or(0, |(index, _)| index);
+        let nick: Arc<str> = nick.into();
+        let client = {
+            let mut clients = self.parts.registry.clients_mut();
+            let (slot, id) = clients.reserve().expect("`judge` has seen a free slot, and only the router takes one");
+            // Not a secret, since all clients can read all rings: it tells this session from others by mistake.
+            let token = (RandomState::new().hash_one(id) as u32).max(1);
+            let client = Arc::new(Client { id, token, slot, broadcaster, process, ring, overflow });
+            clients.admit(Arc::clone(&client), Arc::clone(&nick));
+            client
+        };
+        let slot = client.slot;
+        self.load[broadcaster] += 1;
+        self.parts.counters.router.connected.add(1);
+        let config = &self.parts.config;
+        let arrival = Arrival {
+            id: client.id,
+            slot,
+            nick: (&*nick).into(),
+            pid: process.pid(),
+            ring: client.ring.clone(),
+            producer,
+            overflow,
+            series_max: 2 * (config.clients_max.max(config.rooms_max) as usize + 1),
+        };
+        let mut arrivals = self.parts.arrivals[broadcaster].lock().unwrap_or_else(|error| error.into_inner());
+        arrivals.push_back(arrival);
+        drop(arrivals);
+        tracing::info!(client = client.id, nick = &*nick, pid = process.pid(), broadcaster, "connected");
+        self.parts.audit.write(Line {
+            event: "connect",
+            client: Some(client.id),
+            nick: Some(&nick),
+            pid: Some(process.pid()),
+            ..Line::default()
+        });
+        self.parts.watchlist.watch(Arc::clone(&client));
+        self.sessions[slot as usize] = Some(Session {
+            client,
+            nick,
+            room: None,
+            window: Window::new(),
+            long: Long::default(),
+            hello,
+            complained_ns: 0,
+        });
+        self.order(Op::Add, slot, 0);
+        slot
+    }
+
+    /// Sends WELCOME, again if need be.
+    fn welcome(&mut self, slot: u32) {
+        let Some(session) = &self.sessions[slot as usize] else { return };
+        let client = &session.client;
+        let config = &self.parts.config;
+        let ns = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let mut record = Record::new(Kind::Welcome);
+        (record.client, record.generation, record.command) = (client.id, client.token, 1);
+        let Overflow { policy, wait_ns, records } = client.overflow;
+        record.code = policy.wire();
+        record.set_struct(&WelcomeBody {
+            heartbeat_ns: ns(config.heartbeat),
+            hang_ns: ns(config.hang),
+            retry_ns: ns(config.retry),
+            text_max: TEXT_MAX as u32,
+            name_max: NAME_MAX as u32,
+            clients_max: config.clients_max,
+            rooms_max: config.rooms_max,
+            policy_limit: if policy == OverflowPolicy::Block { (wait_ns / 1_000_000) as u32 } else { records },
+            server_pid: std::process::id(),
+        });
+        self.tell(slot, record, monotonic_ns());
+    }
+}

@@ -1,0 +1,413 @@
+//! The router: the control ring's only reader.
+//!
+//! Every record passes here, one after the other, and that order is the order of every room. The router waits for a
+//! broadcaster whose inbox is full (its clients' commands then wait in the control ring, and the clients in front of
+//! it), for nothing else; broadcasters never wait for anyone.
+
+mod admission;
+mod commands;
+mod session;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use halyard_ring::chat::{Bad, ErrorCode, Kind, LeaveReason, Record, flags};
+use halyard_ring::{Consumer, PopError, Producer, PushError, Ring, monotonic_ns};
+
+use crate::audit::{Auditor, Line, reason_word};
+use crate::broadcaster::Arrivals;
+use crate::config::Config;
+use crate::job::{Job, NONE, Op};
+use crate::liveness::Watchlist;
+use crate::notice::{Notice, Notices};
+use crate::registry::Registry;
+use crate::stats::Counters;
+use crate::steward::Chore;
+use crate::wire::{error_record, refusal};
+use admission::Greeting;
+use session::{Known, Session};
+
+/// Records taken before notices are looked for.
+const BATCH: usize = 64;
+/// How long an idle router sleeps; records and notices wake it.
+const IDLE: Duration = Duration::from_secs(1);
+/// A full inbox is waited for in pieces of this, to see whether its broadcaster still is there.
+const INBOX_PATIENCE: Duration = Duration::from_millis(100);
+/// How long the shutdown waits for records that are being written, and for broadcasters to deliver.
+const DRAIN: Duration = Duration::from_secs(1);
+/// A client is told at most this often of records that are no answers.
+const COMPLAIN_EVERY_NS: u64 = 1_000_000_000;
+/// A log line about nonsense in the control ring comes at most this often.
+const LOG_EVERY: Duration = Duration::from_secs(1);
+
+/// What a router is made of.
+pub(crate) struct Parts {
+    pub(crate) config: Arc<Config>,
+    pub(crate) control: Ring<Record>,
+    pub(crate) consumer: Consumer<Record>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) inboxes: Vec<Producer<Job>>,
+    pub(crate) arrivals: Vec<Arc<Arrivals>>,
+    pub(crate) barrier: Arc<AtomicUsize>,
+    pub(crate) notices: Arc<Notices>,
+    pub(crate) steward: Sender<Chore>,
+    pub(crate) watchlist: Watchlist,
+    pub(crate) audit: Auditor,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// The router thread's state.
+pub(crate) struct Router {
+    parts: Parts,
+    /// By client slot.
+    sessions: Vec<Option<Session>>,
+    /// The bits of an id, less one, that are its slot: see `Clients::slot_of`.
+    slot_mask: u32,
+    /// Clients of each broadcaster.
+    load: Vec<u32>,
+    greetings: HashMap<(String, u64), Greeting>,
+    /// The job that is being made.
+    job: Job,
+    /// A text that came in fragments, whole.
+    text: String,
+    nonsense: LogLimit,
+    stopping: bool,
+}
+
+/// Keeps a flood of the same complaint out of the log.
+struct LogLimit {
+    last: Option<Instant>,
+    suppressed: u64,
+}
+
+impl LogLimit {
+    /// How many complaints were swallowed since the last one that was told, if this one may be told.
+    fn pass(&mut self) -> Option<u64> {
+        let now = Instant::now();
+        if self.last.is_some_and(|last| now - last < LOG_EVERY) {
+            self.suppressed += 1;
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.suppressed))
+    }
+}
+
+impl Router {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let sessions = (0..parts.config.clients_max).map(|_| None).collect();
+        let load = vec![0; parts.inboxes.len()];
+        let slot_mask = parts.config.clients_max.next_power_of_two() - 1;
+        Self {
+            parts,
+            sessions,
+            slot_mask,
+            load,
+            greetings: HashMap::new(),
+            job: Job::empty(),
+            text: String::new(),
+            nonsense: LogLimit { last: None, suppressed: 0 },
+            stopping: false,
+        }
+    }
+
+    /// Works until [`Notice::Stop`], then ends every session and the broadcasters.
+    pub(crate) fn run(mut self) {
+        let mut record = Record::new(Kind::Ping);
+        while !self.stopping {
+            let taken = self.take_batch(&mut record);
+            for notice in self.parts.notices.take() {
+                self.heed(notice);
+            }
+            if taken == 0 {
+                // What is wrong with the ring shows at the next pop.
+                let _ = self.parts.consumer.wait(IDLE);
+            }
+        }
+        self.shut_down(&mut record);
+    }
+
+    /// Takes and handles what is there, up to a batch. Returns how many records that were.
+    fn take_batch(&mut self, record: &mut Record) -> usize {
+        for taken in 0..BATCH {
+            match self.parts.consumer.try_pop_prefix(record, Record::used_from_prefix) {
+                Ok(()) => {
+                    self.parts.counters.router.received.add(1);
+                    self.take(record);
+                }
+                Err(PopError::Corrupt(damage)) => {
+                    self.parts.counters.router.damaged.add(1);
+                    if let Some(more) = self.nonsense.pass() {
+                        tracing::warn!(%damage, more, "damaged slot in the control ring passed over");
+                    }
+                    self.parts.consumer.skip_damaged();
+                }
+                Err(_) => return taken,
+            }
+        }
+        BATCH
+    }
+
+    fn heed(&mut self, notice: Notice) {
+        match notice {
+            Notice::Opened(opened) => self.opened(*opened),
+            Notice::Gone(id, reason) => {
+                let slot = id.wrapping_sub(1) & self.slot_mask;
+                let known = self.sessions.get(slot as usize).and_then(Option::as_ref);
+                if known.is_some_and(|session| session.client.id == id) {
+                    self.parts.counters.router.died.add(1);
+                    self.end(slot, reason);
+                }
+            }
+            Notice::Stop => self.stopping = true,
+        }
+    }
+
+    /// Handles one record from the control ring. It is a private copy; nothing in it is trusted.
+    fn take(&mut self, record: &Record) {
+        let now = monotonic_ns();
+        if record.kind == Kind::Hello.wire() {
+            self.hello(record);
+            return;
+        }
+        let slot = record.client.wrapping_sub(1) & self.slot_mask;
+        let known = self.sessions.get_mut(slot as usize).and_then(Option::as_mut);
+        let Some(session) = known.filter(|session| session.client.id == record.client) else {
+            self.parts.counters.router.unknown_sender.add(1);
+            self.nonsense(record, "record from an unknown client");
+            return;
+        };
+        if session.client.token != record.generation {
+            self.parts.counters.router.stale.add(1);
+            self.complain(slot, ErrorCode::StaleGeneration, now);
+            self.nonsense(record, "record with a wrong token");
+            return;
+        }
+        let is_retry = record.flags & flags::RETRY != 0;
+        let asks = [Kind::Who, Kind::List, Kind::Ping].iter().any(|kind| kind.wire() == record.kind);
+        match session.window.known(record.command) {
+            Known::New => {}
+            _ if record.command < 2 => {
+                self.parts.counters.router.malformed.add(1);
+                self.complain(slot, ErrorCode::Malformed, now);
+                self.nonsense(record, "record with a command number below 2");
+                return;
+            }
+            // A question changes nothing: it is answered as things are now.
+            _ if is_retry && asks => {}
+            known => {
+                self.repeated(slot, record, known, is_retry, now);
+                return;
+            }
+        }
+        self.command(slot, record, now);
+    }
+
+    /// A command that was acted on came again.
+    fn repeated(&mut self, slot: u32, record: &Record, known: Known, is_retry: bool, now: u64) {
+        self.parts.counters.router.repeated.add(1);
+        // Without the mark it is what is left of a text that was answered with an error already. Of a text of several
+        // fragments only the last asks for the answer.
+        if !is_retry || record.frag.checked_add(1) != Some(record.frags) {
+            return;
+        }
+        if known == Known::Forgotten {
+            let text = "this command was answered too long ago to be answered again";
+            self.tell(slot, refusal(Kind::Error, ErrorCode::Malformed, record.command, text), now);
+            return;
+        }
+        let mut again = Record::new(Kind::Ping);
+        (again.command, again.routed_ns) = (record.command, now);
+        self.job.record = again;
+        self.job.set(Op::Again, slot, 0, 0);
+        self.send_to_client(slot);
+    }
+
+    /// Checks a new command of an authenticated client and carries it out.
+    fn command(&mut self, slot: u32, record: &Record, now: u64) {
+        let Some(session) = &mut self.sessions[slot as usize] else { return };
+        self.parts.counters.router.commands.add(1);
+        if let Some(half) = session.long.half()
+            && half != record.command
+        {
+            session.long.forget();
+            session.window.mark(half);
+            self.error(slot, ErrorCode::FragmentLost, half, now);
+        }
+        let message = match record.check() {
+            Ok(message) if message.kind.is_command() => message,
+            Ok(_) => return self.malformed(slot, record, ErrorCode::UnknownKind, now),
+            Err(Bad::Kind(_)) => return self.malformed(slot, record, ErrorCode::UnknownKind, now),
+            Err(Bad::Utf8) => return self.malformed(slot, record, ErrorCode::TextInvalid, now),
+            Err(Bad::Fragment(frag, frags)) if frag < frags => {
+                return self.malformed(slot, record, ErrorCode::TextTooLong, now);
+            }
+            Err(_) => return self.malformed(slot, record, ErrorCode::Malformed, now),
+        };
+        let takes_text = matches!(message.kind, Kind::Say | Kind::Dm);
+        if record.frags != 1 && !takes_text || record.nick_len != 0 && message.kind != Kind::Dm {
+            return self.malformed(slot, record, ErrorCode::Malformed, now);
+        }
+        self.carry_out(slot, record, message, now);
+    }
+
+    fn malformed(&mut self, slot: u32, record: &Record, code: ErrorCode, now: u64) {
+        self.parts.counters.router.malformed.add(1);
+        if let Some(session) = &mut self.sessions[slot as usize] {
+            session.long.forget();
+            session.window.mark(record.command);
+        }
+        self.error(slot, code, record.command, now);
+        self.nonsense(record, "malformed record");
+    }
+
+    fn nonsense(&mut self, record: &Record, what: &str) {
+        if let Some(more) = self.nonsense.pass() {
+            tracing::warn!(client = record.client, kind = record.kind, command = record.command, more, "{what}");
+        }
+    }
+
+    /// Tells a client of a record that bears its id and is no command of its own, in an ERROR that answers nothing.
+    fn complain(&mut self, slot: u32, code: ErrorCode, now: u64) {
+        let Some(session) = &mut self.sessions[slot as usize] else { return };
+        if now.saturating_sub(session.complained_ns) >= COMPLAIN_EVERY_NS {
+            session.complained_ns = now;
+            self.error(slot, code, 0, now);
+        }
+    }
+
+    fn error(&mut self, slot: u32, code: ErrorCode, command: u64, now: u64) {
+        self.tell(slot, error_record(code, command), now);
+    }
+
+    /// Sends a record to one client.
+    fn tell(&mut self, slot: u32, record: Record, now: u64) {
+        self.tell_as(Op::One, slot, record, now);
+    }
+
+    fn tell_as(&mut self, op: Op, slot: u32, record: Record, now: u64) {
+        let Some(session) = &self.sessions[slot as usize] else { return };
+        let id = session.client.id;
+        self.job.record = record;
+        self.job.record.routed_ns = now;
+        self.job.set(op, slot, 0, id);
+        self.send_to_client(slot);
+    }
+
+    /// Sends an operation without a record to the client's broadcaster.
+    fn order(&mut self, op: Op, slot: u32, room: u32) {
+        self.job.record = Record::new(Kind::Ping);
+        self.job.set(op, slot, room, NONE);
+        self.send_to_client(slot);
+    }
+
+    fn send_to_client(&mut self, slot: u32) {
+        if let Some(session) = &self.sessions[slot as usize] {
+            self.send(session.client.broadcaster);
+        }
+    }
+
+    /// Sends the job to one broadcaster, waiting while its inbox is full.
+    #[inline]
+    fn send(&mut self, broadcaster: usize) {
+        let inbox = &mut self.parts.inboxes[broadcaster];
+        let used = self.job.used();
+        loop {
+            match inbox.push_prefix_timeout(&self.job, used, INBOX_PATIENCE) {
+                Ok(()) => return,
+                Err(PushError::TimedOut(()) | PushError::Full(())) => {}
+                Err(error) => {
+                    // Its thread has ended by a panic: a server that serves only some is none.
+                    if !self.stopping {
+                        tracing::error!(broadcaster, %error, "a broadcaster is gone, the server stops");
+                        self.stopping = true;
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Ends a session: out of its room, out of the registries, its ring closed.
+    fn end(&mut self, slot: u32, reason: LeaveReason) {
+        let now = monotonic_ns();
+        self.leave_room(slot, reason, now);
+        if reason == LeaveReason::Hung {
+            let mut goodbye = Record::new(Kind::Goodbye);
+            goodbye.code = reason.wire();
+            self.tell_as(Op::Final, slot, goodbye, now);
+        }
+        let is_dead = matches!(reason, LeaveReason::Died | LeaveReason::Misbehaved);
+        self.order(if is_dead { Op::Discard } else { Op::Remove }, slot, 0);
+        let Some(session) = self.sessions[slot as usize].take() else { return };
+        let client = &session.client;
+        self.load[client.broadcaster] -= 1;
+        self.parts.registry.clients_mut().remove(slot);
+        self.greetings.remove(&session.hello);
+        self.parts.watchlist.forget(client.id);
+        let word = reason_word(reason);
+        tracing::info!(client = client.id, nick = %session.nick, pid = client.process.pid(), reason = word, "gone");
+        self.parts.audit.write(Line {
+            event: if reason == LeaveReason::Quit { "quit" } else { "death" },
+            client: Some(client.id),
+            nick: Some(&session.nick),
+            pid: Some(client.process.pid()),
+            reason: (reason != LeaveReason::Quit).then_some(word),
+            ..Line::default()
+        });
+    }
+
+    /// Drains what was accepted, says goodbye to everyone, ends the broadcasters.
+    fn shut_down(&mut self, record: &mut Record) {
+        self.stopping = true;
+        self.parts.control.close();
+        let deadline = Instant::now() + DRAIN;
+        loop {
+            // A claimed slot that is not published is waited for, for as long as its grace.
+            match self.parts.consumer.wait(Duration::from_millis(10)) {
+                Ok(true) => {
+                    self.take_batch(record);
+                }
+                Ok(false) if Instant::now() < deadline => {}
+                Err(PopError::Corrupt(_)) => self.parts.consumer.skip_damaged(),
+                Ok(false) | Err(_) => break,
+            }
+        }
+        // Behind this barrier every confirmation of a direct message lies in its sender's inbox.
+        self.order_all(Op::Barrier);
+        let deadline = Instant::now() + DRAIN;
+        let all = self.parts.inboxes.len();
+        while self.parts.barrier.load(Ordering::Acquire) < all && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        let now = monotonic_ns();
+        for slot in 0..self.sessions.len() as u32 {
+            if self.sessions[slot as usize].is_none() {
+                continue;
+            }
+            let mut goodbye = Record::new(Kind::Goodbye);
+            goodbye.code = LeaveReason::Shutdown.wire();
+            self.tell_as(Op::Final, slot, goodbye, now);
+            self.order(Op::Remove, slot, 0);
+            self.parts.registry.clients_mut().remove(slot);
+        }
+        self.order_all(Op::Stop);
+        for notice in self.parts.notices.take() {
+            if let Notice::Opened(opened) = notice {
+                self.opened(*opened);
+            }
+        }
+        self.parts.watchlist.stop();
+    }
+
+    fn order_all(&mut self, op: Op) {
+        self.job.record = Record::new(Kind::Ping);
+        self.job.set(op, NONE, 0, NONE);
+        for broadcaster in 0..self.parts.inboxes.len() {
+            self.send(broadcaster);
+        }
+    }
+}

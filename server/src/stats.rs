@@ -1,0 +1,152 @@
+//! Counters, and the public picture of them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_utils::CachePadded;
+
+/// A counter that one thread writes and others read.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds; only ever called by the thread that owns the counter, so load and store do for an atomic addition.
+    pub(crate) fn add(&self, count: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+    }
+
+    pub(crate) fn set(&self, count: u64) {
+        self.0.store(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The router's counters.
+#[derive(Debug, Default)]
+pub(crate) struct RouterCounters {
+    pub(crate) received: Counter,
+    pub(crate) commands: Counter,
+    pub(crate) repeated: Counter,
+    pub(crate) malformed: Counter,
+    pub(crate) unknown_sender: Counter,
+    pub(crate) stale: Counter,
+    pub(crate) damaged: Counter,
+    pub(crate) connected: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) died: Counter,
+}
+
+/// One broadcaster's counters.
+#[derive(Debug, Default)]
+pub(crate) struct BroadcasterCounters {
+    pub(crate) jobs: Counter,
+    pub(crate) delivered: Counter,
+    pub(crate) dropped: Counter,
+    pub(crate) clients: Counter,
+    pub(crate) lagging: Counter,
+}
+
+/// All counters, each thread's on cache lines of its own.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    pub(crate) router: CachePadded<RouterCounters>,
+    pub(crate) broadcasters: Box<[CachePadded<BroadcasterCounters>]>,
+}
+
+impl Counters {
+    pub(crate) fn new(broadcasters: usize) -> Self {
+        Self {
+            router: CachePadded::default(),
+            broadcasters: (0..broadcasters).map(|_| CachePadded::default()).collect(),
+        }
+    }
+}
+
+/// What a server has done so far. Counts of different threads are read one after another, so they are only near each
+/// other while the server works.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Clients connected now.
+    pub clients: u32,
+    /// Rooms open now.
+    pub rooms: u32,
+    /// Clients that were accepted.
+    pub connected: u64,
+    /// HELLOs that were refused.
+    pub refused: u64,
+    /// Clients that ended without QUIT: killed, hung, or misbehaved.
+    pub died: u64,
+    /// Records that came through the control ring.
+    pub received: u64,
+    /// Commands that were carried out or answered with an error.
+    pub commands: u64,
+    /// Repetitions of commands that had been acted on already.
+    pub repeated: u64,
+    /// Records that made no sense.
+    pub malformed: u64,
+    /// Records from a client id that nobody has.
+    pub unknown_sender: u64,
+    /// Records with a known client id and the wrong token.
+    pub stale: u64,
+    /// Slots of the control ring that were damaged and passed over.
+    pub damaged: u64,
+    /// Records put into reply rings.
+    pub delivered: u64,
+    /// Records lost because a reply ring was full.
+    pub dropped: u64,
+    /// Each broadcaster's share.
+    pub broadcasters: Vec<BroadcasterStats>,
+}
+
+/// One broadcaster's share.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BroadcasterStats {
+    /// Clients that it serves now.
+    pub clients: u64,
+    /// Jobs that it has done.
+    pub jobs: u64,
+    /// Records put into reply rings.
+    pub delivered: u64,
+    /// Records lost because a reply ring was full.
+    pub dropped: u64,
+    /// Clients for which something waits now.
+    pub lagging: u64,
+}
+
+impl Counters {
+    pub(crate) fn read(&self) -> Stats {
+        let router = &self.router;
+        let broadcasters: Vec<_> = self
+            .broadcasters
+            .iter()
+            .map(|counters| BroadcasterStats {
+                clients: counters.clients.get(),
+                jobs: counters.jobs.get(),
+                delivered: counters.delivered.get(),
+                dropped: counters.dropped.get(),
+                lagging: counters.lagging.get(),
+            })
+            .collect();
+        Stats {
+            clients: 0,
+            rooms: 0,
+            connected: router.connected.get(),
+            refused: router.refused.get(),
+            died: router.died.get(),
+            received: router.received.get(),
+            commands: router.commands.get(),
+            repeated: router.repeated.get(),
+            malformed: router.malformed.get(),
+            unknown_sender: router.unknown_sender.get(),
+            stale: router.stale.get(),
+            damaged: router.damaged.get(),
+            delivered: broadcasters.iter().map(|b| b.delivered).sum(),
+            dropped: broadcasters.iter().map(|b| b.dropped).sum(),
+            broadcasters,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The steward thread does what takes system calls, so that neither the router nor a broadcaster waits for one:
+//! opening reply rings, removing their names, writing the audit file.
+
+use std::fs::File;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use halyard_ring::chat::{Record, RingRole, SCHEMA, ServerName, parse_ring_name};
+use halyard_ring::{Producer, ProcessId, Ring, RingKind, RingName};
+
+use crate::config::REPLY_CAPACITY_MIN;
+use crate::notice::{Notice, Notices};
+
+/// Something for the steward to do.
+pub(crate) enum Chore {
+    /// Open the reply ring that this HELLO names and tell the router.
+    Open(Box<Record>),
+    /// Remove the names of a reply ring whose session is over.
+    Remove(Ring<Record>),
+    /// Append a line to the audit file.
+    Audit(String),
+}
+
+/// A HELLO's reply ring, open.
+pub(crate) struct Reply {
+    pub(crate) ring: Ring<Record>,
+    pub(crate) producer: Producer<Record>,
+    pub(crate) process: ProcessId,
+}
+
+/// What came of opening a reply ring.
+pub(crate) enum Outcome {
+    /// It can be used.
+    Usable(Reply),
+    /// It can be written to, but not for a session; the text says why.
+    Unfit(Reply, String),
+    /// It cannot be written to, so nobody can be told why.
+    Unreachable(String),
+}
+
+/// The answer to [`Chore::Open`].
+pub(crate) struct Opened {
+    pub(crate) hello: Record,
+    pub(crate) outcome: Outcome,
+}
+
+pub(crate) struct Steward {
+    pub(crate) server: ServerName,
+    pub(crate) chores: Receiver<Chore>,
+    pub(crate) notices: Arc<Notices>,
+    pub(crate) audit: Option<File>,
+}
+
+impl Steward {
+    /// Works until all senders of chores are gone and every chore is done.
+    pub(crate) fn run(mut self) {
+        let mut lines = String::new();
+        while let Ok(chore) = self.chores.recv() {
+            let mut next = Some(chore);
+            while let Some(chore) = next.take() {
+                self.work(chore, &mut lines);
+                next = self.chores.try_recv().ok();
+                // One write for what came together, but soon: an audit file is read with `tail -f`.
+                if next.is_none() || lines.len() > 1 << 16 {
+                    self.write(&mut lines);
+                }
+            }
+        }
+    }
+
+    fn work(&mut self, chore: Chore, lines: &mut String) {
+        match chore {
+            Chore::Open(hello) => {
+                let outcome = open(&self.server, &hello);
+                self.notices.send(Notice::Opened(Box::new(Opened { hello: *hello, outcome })));
+            }
+            Chore::Remove(ring) => {
+                if let Err(error) = ring.unlink() {
+                    tracing::warn!(ring = ring.name().map(RingName::as_str), %error, "reply ring not removed");
+                }
+            }
+            Chore::Audit(line) => {
+                lines.push_str(&line);
+                lines.push('\n');
+            }
+        }
+    }
+
+    fn write(&mut self, lines: &mut String) {
+        if let (false, Some(file)) = (lines.is_empty(), &mut self.audit)
+            && let Err(error) = file.write_all(lines.as_bytes())
+        {
+            tracing::error!(%error, "audit lines not written");
+        }
+        lines.clear();
+    }
+}
+
+/// Opens the reply ring that a checked HELLO names. The name is the only thing taken from the record, and only in the
+/// form that this server's reply rings have.
+fn open(server: &ServerName, hello: &Record) -> Outcome {
+    let name = hello.check().map_or("", |message| message.text);
+    let name = match RingName::new(name) {
+        Ok(name) => name,
+        Err(error) => return Outcome::Unreachable(format!("bad reply ring name: {error}")),
+    };
+    match parse_ring_name(&name) {
+        Some((of, RingRole::Reply(_))) if of == *server => {}
+        _ => return Outcome::Unreachable(format!("{name} is no reply ring of server {server}")),
+    }
+    let ring = match Ring::<Record>::open(&name) {
+        Ok(ring) => ring,
+        Err(error) => return Outcome::Unreachable(error.to_string()),
+    };
+    let Some(process) = ring.creator() else {
+        return Outcome::Unreachable(format!("{name} does not say who made it"));
+    };
+    if ring.kind() != RingKind::Spsc {
+        return Outcome::Unreachable(format!("{name} is no single-producer ring"));
+    }
+    let schema = ring.schema();
+    let capacity = ring.capacity();
+    let producer = match ring.producer() {
+        Ok(producer) => producer,
+        Err(error) => return Outcome::Unreachable(format!("{name}: {error}")),
+    };
+    let reply = Reply { ring, producer, process };
+    if schema != SCHEMA {
+        let text = format!("the reply ring's schema is {schema:#x}, this server's {SCHEMA:#x}");
+        return Outcome::Unfit(reply, text);
+    }
+    if capacity < REPLY_CAPACITY_MIN {
+        let text = format!("the reply ring has {capacity} slots; at least {REPLY_CAPACITY_MIN} are needed");
+        return Outcome::Unfit(reply, text);
+    }
+    Outcome::Usable(reply)
+}

@@ -1,0 +1,184 @@
+//! The page's rules at one end of a ring, the engine at the other.
+
+use std::thread;
+use std::time::Duration;
+
+use halyard_ring::chat::{Kind, Record};
+use halyard_ring::{PopError, PushError, Ring, RingOptions, Voided, Wait};
+use zerocopy::{FromBytes, IntoBytes};
+
+use super::page::Page;
+use super::segment::Segment;
+use super::slots::{End, Refused};
+use super::{LONG, until, unused_name};
+
+fn numbered(number: u64) -> Record {
+    let mut record = Record::new(Kind::Ping);
+    record.number = number;
+    record
+}
+
+fn number_of(bytes: &[u8]) -> u64 {
+    Record::read_from_bytes(bytes).unwrap().number
+}
+
+#[test]
+fn a_producer_of_the_page_fills_the_engines_rings() {
+    let page = Page::read();
+    for options in [RingOptions::spsc(4), RingOptions::mpsc(4).owners(2)] {
+        let name = unused_name("push");
+        let ring = Ring::<Record>::create(&name, &options).unwrap();
+        let mut consumer = ring.consumer().unwrap();
+        let mut producer = End::producer(Segment::open(&page, name.as_str()).unwrap());
+        let mut next = 1;
+        for lap in 0..3 {
+            for _ in 0..4 {
+                producer.push(numbered(next).as_bytes()).unwrap();
+                next += 1;
+            }
+            assert_eq!(producer.push(numbered(0).as_bytes()), Err(Refused::Full));
+            for number in lap * 4 + 1..=lap * 4 + 4 {
+                assert_eq!(consumer.try_pop().unwrap().number, number);
+            }
+            assert!(matches!(consumer.try_pop(), Err(PopError::Empty)));
+        }
+        ring.close();
+        assert_eq!(producer.push(numbered(0).as_bytes()), Err(Refused::Closed));
+        producer.leave();
+        assert_eq!(ring.inspect().producers, []);
+        ring.unlink().unwrap();
+    }
+}
+
+#[test]
+fn each_wakes_the_other() {
+    let page = Page::read();
+    for options in [RingOptions::spsc(2), RingOptions::mpsc(2)] {
+        let name = unused_name("wake");
+        let ring = Ring::<Record>::create(&name, &options).unwrap();
+        let asleep = |space: bool| {
+            let seen = ring.inspect();
+            let semaphore = if space { seen.space } else { seen.ready }.unwrap();
+            let announced = if space { seen.producers_waiting == 1 } else { seen.consumer_waiting };
+            announced && semaphore.waiters.is_none_or(|waiters| waiters == 1)
+        };
+
+        // The engine's consumer sleeps, the page's producer wakes it; then the other way round.
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut consumer = ring.consumer().unwrap();
+                // So long that only a token can end it in time.
+                consumer.set_wait(Wait::block().recheck(2 * LONG));
+                consumer.pop_timeout(LONG).map(|record| record.number)
+            });
+            until("the engine's consumer asleep", || asleep(false));
+            let mut producer = End::producer(Segment::open(&page, name.as_str()).unwrap());
+            producer.push(numbered(1).as_bytes()).unwrap();
+            assert_eq!(reader.join().unwrap(), Ok(1));
+            for number in 2..4 {
+                producer.push(numbered(number).as_bytes()).unwrap();
+            }
+            producer.leave();
+        });
+        thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                let page = Page::read();
+                let mut producer = End::producer(Segment::open(&page, name.as_str()).unwrap());
+                let woken = producer.push_sleeping(numbered(4).as_bytes(), LONG);
+                producer.leave();
+                woken
+            });
+            until("the page's producer asleep", || asleep(true));
+            let mut consumer = ring.consumer().unwrap();
+            let got: Vec<u64> = (0..3).map(|_| consumer.pop_timeout(LONG).unwrap().number).collect();
+            assert_eq!(got, [2, 3, 4]);
+            assert_eq!(writer.join().unwrap(), Ok(true), "by a token, not by the time-out");
+        });
+        // The page's consumer sleeps, the engine's producer wakes it, then closes the ring.
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let page = Page::read();
+                let mut consumer = End::consumer(Segment::open(&page, name.as_str()).unwrap());
+                let first = consumer.pop_sleeping(LONG);
+                let second = consumer.pop_sleeping(LONG);
+                (first.0.map(|record| number_of(&record)), first.1, second)
+            });
+            until("the page's consumer asleep", || asleep(false));
+            ring.producer().unwrap().try_push(numbered(5)).unwrap();
+            until("the page's consumer asleep again", || asleep(false));
+            ring.close();
+            assert_eq!(reader.join().unwrap(), (Ok(5), true, (Err(Refused::Closed), true)));
+        });
+        ring.unlink().unwrap();
+    }
+}
+
+#[test]
+fn a_claim_of_the_page_that_took_too_long_is_passed_over_and_given_back() {
+    let page = Page::read();
+    let name = unused_name("late");
+    let ring = Ring::<Record>::create(&name, &RingOptions::mpsc(4).grace(Duration::from_millis(1))).unwrap();
+    let mut consumer = ring.consumer().unwrap();
+    let mut other = ring.producer().unwrap();
+    let mut late = End::producer(Segment::open(&page, name.as_str()).unwrap());
+
+    let position = late.claim().unwrap();
+    other.try_push(numbered(1)).unwrap();
+    assert_eq!(consumer.pop_timeout(LONG).unwrap().number, 1, "not held up by the claim in front");
+    assert_eq!(late.segment.get("cold.quarantined"), 1);
+    // The engine's producer carries the slot on, lap for lap.
+    for number in 2..20 {
+        other.try_push(numbered(number)).unwrap();
+        assert_eq!(consumer.pop_timeout(LONG).unwrap().number, number);
+    }
+    let seen = ring.inspect();
+    assert_eq!((seen.counters.voids, seen.counters.quarantined), (1, 1));
+
+    assert!(!late.publish(position, numbered(99).as_bytes()), "it was passed over");
+    assert_eq!(late.segment.get("cold.quarantined"), 0);
+    assert_eq!(ring.inspect().counters.quarantined, 0);
+    // All four slots carry records again, those of the late one too.
+    for number in 20..24 {
+        late.push(numbered(number).as_bytes()).unwrap();
+    }
+    assert!(matches!(other.try_push(numbered(0)), Err(PushError::Full(_))));
+    for number in 20..24 {
+        assert_eq!(consumer.try_pop().unwrap().number, number);
+    }
+    ring.unlink().unwrap();
+}
+
+#[test]
+fn a_consumer_of_the_page_passes_over_a_claim_of_the_engine() {
+    let page = Page::read();
+    let name = unused_name("void");
+    let ring = Ring::<Record>::create(&name, &RingOptions::mpsc(4)).unwrap();
+    let (mut late, mut other) = (ring.producer().unwrap(), ring.producer().unwrap());
+    let owner = u64::from(late.owner());
+    let mut consumer = End::consumer(Segment::open(&page, name.as_str()).unwrap());
+    assert_eq!(consumer.owner(), 0);
+
+    let claim = late.try_claim().unwrap();
+    for number in 1..4 {
+        other.try_push(numbered(number)).unwrap();
+    }
+    assert!(matches!(other.try_push(numbered(0)), Err(PushError::Full(_))));
+    assert_eq!(consumer.pop(), Err(Refused::Claimed(owner)));
+    assert!(consumer.void(owner));
+    for number in 1..4 {
+        assert_eq!(consumer.pop().map(|record| number_of(&record)), Ok(number));
+    }
+    // Round the slot in quarantine, which the engine carries on; then it comes back.
+    for number in 4..12 {
+        other.try_push(numbered(number)).unwrap();
+        assert_eq!(consumer.pop().map(|record| number_of(&record)), Ok(number));
+    }
+    assert_eq!(claim.publish(), Err(Voided));
+    assert_eq!(consumer.segment.get("cold.quarantined"), 0);
+    late.try_claim().unwrap().abandon();
+    for number in 12..16 {
+        other.try_push(numbered(number)).unwrap();
+        assert_eq!(consumer.pop().map(|record| number_of(&record)), Ok(number));
+    }
+    ring.unlink().unwrap();
+}
