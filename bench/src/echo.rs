@@ -87,7 +87,9 @@ impl<R: Record> Named<R> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("bench-{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let name = RingName::new(&name).doing("naming a ring")?;
-        Ring::create(&name, &RingOptions::spsc(capacity)).map(Self).doing(format_args!("creating the ring {name}"))
+        Ring::create(&name, &RingOptions::spsc(capacity))
+            .map(Self)
+            .doing(format_args!("creating the ring {name}"))
     }
 
     fn name(&self) -> &RingName {

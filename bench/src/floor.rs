@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use crate::echo::Echo;
 use crate::failure::{Failure, While as _};
 use crate::figures::Series;
-use crate::place::{on_own_thread, other_core, pin};
+use crate::place::{check_pins, on_own_thread, other_core, pin};
 use crate::relay::{self, Waiting};
 use crate::report::Report;
 use crate::timed::{self, Effort};
@@ -34,6 +34,7 @@ impl Floor {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let time = self.effort.time();
         let cpus = cpus();
+        check_pins(&self.pin, &cpus)?;
         let pair = other_core(&cpus);
         let mut about = vec![
             "Round trips. A relay is a token passed through N threads and back to the first, whose threads wait as \
@@ -52,12 +53,15 @@ impl Floor {
         for threads in [3, 4] {
             for waiting in Waiting::ALL {
                 let name = waiting.name();
-                let series = Series::new(format!("relay.{threads}.{name}"), format!("relay of {threads}, {name}"));
+                let series =
+                    Series::new(format!("relay.{threads}.{name}"), format!("relay of {threads}, {name}"));
                 relays.push((threads, waiting, series));
             }
         }
-        let bar = progress::bar((self.effort.rounds() * (relays.len() + if pair.is_some() { 4 } else { 1 })) as u64);
-        let mut echo = pair.map(|pair| Echo::start(pair)).transpose()?;
+        let bar = progress::bar(
+            (self.effort.rounds() * (relays.len() + if pair.is_some() { 4 } else { 1 })) as u64,
+        );
+        let mut echo = pair.map(Echo::start).transpose()?;
         for _ in 0..self.effort.rounds() {
             if let (Some(pair), Some(echo)) = (pair, echo.as_mut()) {
                 bar.set_message("cache lines");
@@ -86,7 +90,7 @@ impl Floor {
             if series.rounds.is_empty() {
                 continue;
             }
-            if series.id == floor { report.add_floor(series) } else { report.add(series, &floor) }
+            if series.id == floor { report.add_alone(series) } else { report.add(series, &floor) }
         }
         for (_, _, series) in relays {
             report.add(series, &floor);
@@ -107,7 +111,8 @@ impl Bells {
         let names = [0, 1].map(|n| format!("/halyard-bench.{}.{n}", std::process::id()));
         let mut made = Self { names, bells: Vec::new() };
         for name in &made.names {
-            let bell = Semaphore::create(name, 0o600, 0).doing(format_args!("creating the semaphore {name}"))?;
+            let bell =
+                Semaphore::create(name, 0o600, 0).doing(format_args!("creating the semaphore {name}"))?;
             made.bells.push(bell);
         }
         Ok(made)

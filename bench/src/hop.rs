@@ -6,7 +6,7 @@ use halyard_ring::cpus;
 use crate::echo::{Echo, RECORDS};
 use crate::failure::Failure;
 use crate::figures::Series;
-use crate::place::{on_own_thread, other_core};
+use crate::place::{check_pins, on_own_thread, other_core};
 use crate::relay::Waiting;
 use crate::report::Report;
 use crate::timed::Effort;
@@ -27,8 +27,8 @@ pub(crate) struct Hop {
     #[arg(long, value_name = "N", default_value_t = 64)]
     capacity: u32,
     /// The two processors to pin the two processes to [default: the first two that may be used]
-    #[arg(long, value_name = "CPU,CPU", value_delimiter = ',', num_args = 2)]
-    pin: Vec<usize>,
+    #[arg(long, value_name = "CPU,CPU", value_parser = pair)]
+    pin: Option<[usize; 2]>,
     #[command(flatten)]
     output: Output,
 }
@@ -38,26 +38,37 @@ fn record(text: &str) -> Result<usize, String> {
     bytes.ok_or_else(|| format!("choose from {RECORDS:?}"))
 }
 
+fn pair(text: &str) -> Result<[usize; 2], String> {
+    let (one, other) = text.split_once(',').ok_or("two processors are needed, such as 0,1")?;
+    let cpu = |text: &str| text.trim().parse().map_err(|_| format!("{text:?} is no processor number"));
+    Ok([cpu(one)?, cpu(other)?])
+}
+
 const FLOOR: &str = "line.processes";
 
 impl Hop {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let cpus = cpus();
-        let pair = match self.pin[..] {
-            [one, other] => [one, other],
-            _ => other_core(&cpus).ok_or_else(|| {
+        let pair = match self.pin {
+            Some(pair) => pair,
+            None => other_core(&cpus).ok_or_else(|| {
                 Failure::usage(
                     "only one processor may be used: a hop between two has no meaning here (--pin 0,0 forces it)",
                 )
             })?,
         };
+        check_pins(&pair, &cpus)?;
         let ways = if self.wait.is_empty() { &Waiting::ALL[..] } else { &self.wait };
         let mut floor = Series::new(FLOOR, "cache line, two processes");
         let mut hops = Vec::new();
         for &bytes in &self.record {
             for &waiting in ways {
                 let id = format!("hop.{bytes}.{}", waiting.name());
-                hops.push((bytes, waiting, Series::new(id, format!("{bytes}-byte record, {}", waiting.name()))));
+                hops.push((
+                    bytes,
+                    waiting,
+                    Series::new(id, format!("{bytes}-byte record, {}", waiting.name())),
+                ));
             }
         }
         let rounds = self.effort.rounds();
@@ -91,7 +102,7 @@ impl Hop {
             pair[0], pair[1], self.capacity
         );
         let mut report = Report::new("hop", vec![about]);
-        report.add_floor(floor);
+        report.add_alone(floor);
         for (_, _, series) in hops {
             report.add(series, FLOOR);
         }

@@ -46,7 +46,8 @@ impl Host {
     pub(crate) fn start(needs: &Needs, bin: Option<&Path>) -> Result<Self, Failure> {
         static COUNT: atomic::AtomicU32 = atomic::AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = ServerName::new(&format!("bench-{}-{count}", std::process::id())).doing("naming a server")?;
+        let name =
+            ServerName::new(&format!("bench-{}-{count}", std::process::id())).doing("naming a server")?;
         let Some(bin) = bin else {
             let mut child = Child::start(&["server"])?;
             child.order(&serde_json::to_string(&(&name.to_string(), needs)).doing("writing an order")?)?;

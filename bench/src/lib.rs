@@ -4,6 +4,7 @@
 //! The library is the program: [`run`] is all of it. Each subcommand has its file.
 #![deny(unsafe_code)]
 
+mod chat;
 mod child;
 mod echo;
 mod failure;
@@ -50,6 +51,7 @@ needs could not be had, 130 interrupted.";
 enum Command {
     Floor(floor::Floor),
     Hop(hop::Hop),
+    Chat(chat::Chat),
     Replay(replay::Replay),
     #[command(subcommand, hide = true)]
     Child(ChildRole),
@@ -98,6 +100,7 @@ impl Command {
         match self {
             Self::Floor(floor) => floor.run(),
             Self::Hop(hop) => hop.run(),
+            Self::Chat(chat) => chat.run(),
             Self::Replay(replay) => replay.run(),
             Self::Child(role) => role.run(),
         }

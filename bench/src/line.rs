@@ -67,4 +67,3 @@ pub(crate) fn between_threads(pair: [usize; 2], time: Duration) -> Result<Histog
         scope.spawn(leader).join().expect("a measurement does not panic")
     })
 }
-

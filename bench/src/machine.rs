@@ -26,7 +26,9 @@ impl Machine {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         Self {
-            cpu: field(&cpuinfo, &["model name", "Model", "Hardware", "CPU part"]).unwrap_or("unknown").to_owned(),
+            cpu: field(&cpuinfo, &["model name", "Model", "Hardware", "CPU part"])
+                .unwrap_or("unknown")
+                .to_owned(),
             cpus: cpus(),
             kernel: kernel.trim().to_owned(),
             virtual_machine: field(&cpuinfo, &["flags"])

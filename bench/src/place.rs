@@ -17,6 +17,14 @@ pub(crate) fn pin(pins: &[usize], thread: usize) -> Result<(), Failure> {
     }
 }
 
+/// Checks that this process may use these processors.
+pub(crate) fn check_pins(pins: &[usize], cpus: &[usize]) -> Result<(), Failure> {
+    match pins.iter().find(|cpu| !cpus.contains(cpu)) {
+        Some(cpu) => Err(Failure::usage(format_args!("processor {cpu}: this process may use {cpus:?}"))),
+        None => Ok(()),
+    }
+}
+
 /// Two different processors, if there are two.
 pub(crate) fn other_core(cpus: &[usize]) -> Option<[usize; 2]> {
     Some([*cpus.first()?, *cpus.get(1)?])

@@ -118,7 +118,9 @@ impl Station {
                 Waiting::Adaptive if looks <= self.spins => std::hint::spin_loop(),
                 Waiting::Adaptive => {
                     // The clock is read once in eight yields: reading it is not part of what is measured.
-                    if looks % 8 == 0 && since.get_or_insert_with(Instant::now).elapsed() >= YIELD_FOR {
+                    if looks.is_multiple_of(8)
+                        && since.get_or_insert_with(Instant::now).elapsed() >= YIELD_FOR
+                    {
                         self.sleep(last);
                     }
                     thread::yield_now();

@@ -11,7 +11,7 @@ use crate::machine::Machine;
 #[derive(Debug)]
 pub(crate) struct Figure {
     pub(crate) series: Series,
-    /// The id of the series that is its floor; `None` for what is a floor itself.
+    /// The id of the series that is its floor, if it has one.
     pub(crate) floor: Option<String>,
 }
 
@@ -56,8 +56,8 @@ impl Report {
         Self { command, about, figures: Vec::new() }
     }
 
-    /// Adds a series that is a floor itself.
-    pub(crate) fn add_floor(&mut self, series: Series) {
+    /// Adds a series that is a floor itself, or a part of another.
+    pub(crate) fn add_alone(&mut self, series: Series) {
         self.figures.push(Figure { series, floor: None });
     }
 
@@ -128,9 +128,15 @@ impl Report {
             let ratio = self.floor_of(figure).and_then(|floor| series.ratio(floor, Stat::P50));
             let _ = write!(text, "{:wide$}", series.label);
             for value in values {
-                let _ = write!(text, "  {:>15}", value.map_or_else(String::new, |v| Nanos(v.median).to_string()));
+                let _ =
+                    write!(text, "  {:>15}", value.map_or_else(String::new, |v| Nanos(v.median).to_string()));
             }
-            let median = ratio.map_or_else(|| "floor".to_owned(), |ratio| times(ratio.median));
+            let is_floor =
+                self.figures.iter().any(|other| other.floor.as_deref() == Some(series.id.as_str()));
+            let median = match ratio {
+                Some(ratio) => times(ratio.median),
+                None => if is_floor { "floor" } else { "" }.to_owned(),
+            };
             let _ = write!(text, "  {median:>15}\n{:wide$}", "");
             for value in values {
                 let _ = write!(text, "  {:>15}", value.map_or_else(String::new, range));
@@ -172,7 +178,7 @@ mod tests {
                 round.record_n(value, 10).unwrap();
                 series.rounds.push(round);
             }
-            if id == "floor" { report.add_floor(series) } else { report.add(series, "floor") }
+            if id == "floor" { report.add_alone(series) } else { report.add(series, "floor") }
         }
         report
     }

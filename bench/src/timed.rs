@@ -45,6 +45,15 @@ const BATCH: usize = 1024;
 /// What `step` returns; or the interruption by a signal.
 pub(crate) fn samples(
     time: Duration,
+    step: impl FnMut() -> Result<(), Failure>,
+) -> Result<Histogram<u64>, Failure> {
+    samples_from(time, |_| (), step)
+}
+
+/// Like [`samples`]; tells `started` when the warm-up is over, nanoseconds of CLOCK_MONOTONIC.
+pub(crate) fn samples_from(
+    time: Duration,
+    started: impl FnOnce(u64),
     mut step: impl FnMut() -> Result<(), Failure>,
 ) -> Result<Histogram<u64>, Failure> {
     let time = time.as_nanos() as u64;
@@ -55,6 +64,7 @@ pub(crate) fn samples(
     let mut histogram = figures::histogram();
     let mut batch = [0u64; BATCH];
     let start = monotonic_ns();
+    started(start);
     loop {
         interrupt::check()?;
         let mut last = monotonic_ns();

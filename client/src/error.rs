@@ -89,11 +89,13 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoServer { server } => {
-                write!(
-                    f,
-                    "no server named \"{server}\" runs here; start one with `halyard --server {server} server`"
-                )?;
-                write!(f, ", or talk at once with `halyard --server {server} chat`")
+                let option = if *server == ServerName::default() {
+                    String::new()
+                } else {
+                    format!(" --server {server}")
+                };
+                write!(f, "no server named \"{server}\" runs here; start one with `halyard{option} server`")?;
+                write!(f, ", or talk at once with `halyard{option} chat`")
             }
             Self::NoAnswer { server, pid, waited } => write!(
                 f,
@@ -103,10 +105,7 @@ impl fmt::Display for ConnectError {
             Self::NickTaken { nick } => write!(f, "the nick \"{nick}\" is taken; choose another one"),
             Self::NickInvalid { nick, why } => write!(f, "{nick:?} cannot be a nick: {why}"),
             Self::ServerFull { text } => {
-                write!(
-                    f,
-                    "the server is full ({text}); try again later, or start it with a higher --clients-max"
-                )
+                write!(f, "the server is full ({text}); try again later, or start it with a higher --clients")
             }
             Self::Refused { code: _, text } => write!(f, "the server refused: {text}"),
             Self::ReplyRing(error) => write!(f, "cannot create the reply ring: {error}"),

@@ -312,22 +312,7 @@ impl<T> Event<T> {
             Self::Renamed { client, old, new } => Event::Renamed { client, old: f(old), new: f(new) },
             Self::Gap(gap) => Event::Gap(gap),
             Self::Unusable(unusable) => Event::Unusable(unusable),
-            Self::Answer(a) => Event::Answer(Answer {
-                command: a.command,
-                result: match a.result {
-                    Ok(ack) => Ok(Ack {
-                        kind: ack.kind,
-                        client: ack.client,
-                        nick: f(ack.nick),
-                        text: f(ack.text),
-                        room_id: ack.room_id,
-                        count: ack.count,
-                        seq: ack.seq,
-                        times: ack.times,
-                    }),
-                    Err(refusal) => Err(Refusal { code: refusal.code, text: f(refusal.text) }),
-                },
-            }),
+            Self::Answer(answer) => Event::Answer(answer.map(f)),
             Self::Member(e) => Event::Member(entry(e)),
             Self::Room(e) => Event::Room(entry(e)),
             Self::Goodbye(reason) => Event::Goodbye(reason),
@@ -338,6 +323,26 @@ impl<T> Event<T> {
             Self::GaveUp { why } => Event::GaveUp { why: f(why) },
             Self::Overrun(events) => Event::Overrun(events),
         }
+    }
+}
+
+impl<T> Answer<T> {
+    /// The same answer with its texts turned into something else.
+    pub fn map<U>(self, f: impl Fn(T) -> U) -> Answer<U> {
+        let result = match self.result {
+            Ok(ack) => Ok(Ack {
+                kind: ack.kind,
+                client: ack.client,
+                nick: f(ack.nick),
+                text: f(ack.text),
+                room_id: ack.room_id,
+                count: ack.count,
+                seq: ack.seq,
+                times: ack.times,
+            }),
+            Err(refusal) => Err(Refusal { code: refusal.code, text: f(refusal.text) }),
+        };
+        Answer { command: self.command, result }
     }
 }
 

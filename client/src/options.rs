@@ -14,9 +14,11 @@ pub enum Policy {
     /// Drop the newest, and tell how many were lost as soon as there is room.
     #[default]
     Drop,
-    /// Let them wait for at most this long (milliseconds count), then drop. Only this client's records wait.
+    /// Let them wait for at most this long, then drop; 0 asks for as long as the server grants. Milliseconds count.
+    /// Only this client's records wait.
     Block(Duration),
-    /// Let at most this many records wait in a buffer on the server's side, then drop.
+    /// Let at most this many records wait in a buffer on the server's side, then drop; 0 asks for as many as the
+    /// server grants.
     Spill(u32),
 }
 
@@ -26,7 +28,9 @@ impl Policy {
         match self {
             Self::Drop => (OverflowPolicy::Drop, 0),
             Self::Block(limit) => {
-                (OverflowPolicy::Block, u32::try_from(limit.as_millis()).unwrap_or(u32::MAX).max(1))
+                // Rounded up: less than a millisecond is not 0, which would ask for the most.
+                let ms = limit.as_micros().div_ceil(1000);
+                (OverflowPolicy::Block, u32::try_from(ms).unwrap_or(u32::MAX))
             }
             Self::Spill(records) => (OverflowPolicy::Spill, records),
         }
@@ -228,7 +232,8 @@ mod tests {
     }
 
     #[test]
-    fn a_block_limit_never_rounds_down_to_none() {
+    fn a_block_limit_never_rounds_down_to_the_one_for_as_long_as_possible() {
+        assert_eq!(Policy::Block(Duration::ZERO).wire(), (OverflowPolicy::Block, 0));
         assert_eq!(Policy::Block(Duration::from_micros(10)).wire(), (OverflowPolicy::Block, 1));
         assert_eq!(Policy::Block(Duration::MAX).wire(), (OverflowPolicy::Block, u32::MAX));
     }

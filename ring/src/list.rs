@@ -74,8 +74,13 @@ pub fn remove_dead(name: &RingName) -> io::Result<Removal> {
             Ok(Removal::Removed)
         }
         Creator::NoSegment => {
-            let gone = [name.ready(), name.space()].map(|semaphore| Semaphore::unlink(&semaphore).is_ok());
-            Ok(if gone.contains(&true) { Removal::Removed } else { Removal::Missing })
+            if [name.ready(), name.space()].iter().all(|semaphore| Semaphore::file(semaphore).is_none()) {
+                return Ok(Removal::Missing);
+            }
+            // A ring that is being made under this name would lose its semaphores: keep the name while they go.
+            let Some(_lock) = segment::hold_name(name)? else { return Ok(Removal::Alive) };
+            remove_names(name);
+            Ok(Removal::Removed)
         }
     }
 }

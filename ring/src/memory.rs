@@ -22,6 +22,8 @@ pub(crate) trait Memory: Send + Sync + 'static {
     fn read<T>(&self, position: u64, copy: impl FnOnce(*const u8) -> T) -> T;
     /// Hands out the record's bytes for copying in.
     fn write<T>(&self, position: u64, copy: impl FnOnce(*mut u8) -> T) -> T;
+    /// Asks the processor to fetch the slot of `position`, soon to be written. Changes nothing.
+    fn prefetch(&self, position: u64);
     /// The fence between a publisher's store and its look for sleepers (I8).
     fn publish_fence(&self);
     /// The fence between a sleeper's announcement and its second look (I8). False if a wake-up may be missed all the
@@ -155,6 +157,7 @@ mod modeled {
         fn write<T>(&self, position: u64, copy: impl FnOnce(*mut u8) -> T) -> T {
             self.slot(position).1.with_mut(|bytes| copy(bytes.cast()))
         }
+        fn prefetch(&self, _: u64) {}
         // loom knows no membarrier: the models run with the full fence on both sides.
         fn publish_fence(&self) {
             fence(Ordering::SeqCst);

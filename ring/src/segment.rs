@@ -130,9 +130,15 @@ fn lock_new(mut file: File) -> Result<Flock<File>, MakeError> {
     Err(MakeError::Io(io::Error::new(io::ErrorKind::TimedOut, "another process keeps the new segment locked")))
 }
 
+/// Opens what has the name, if it is a plain file. Not blocking: it might be a pipe that somebody put there.
 fn open_file(name: &RingName, access: OFlag) -> io::Result<File> {
-    let fd: OwnedFd = shm_open(&*name.segment(), access | OFlag::O_CLOEXEC, Mode::empty())?;
-    Ok(File::from(fd))
+    let flags = access | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    let fd: OwnedFd = shm_open(&*name.segment(), flags, Mode::empty())?;
+    let file = File::from(fd);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no plain file"));
+    }
+    Ok(file)
 }
 
 /// Refuses to map an empty file: its creator is at work, or died before it gave the file a size.
@@ -149,6 +155,21 @@ fn options(file: &File) -> io::Result<MmapOptions> {
 /// Removes the segment's name.
 pub(crate) fn unlink(name: &RingName) -> io::Result<()> {
     Ok(shm_unlink(&*name.segment())?)
+}
+
+/// Takes a name that stands for nothing and keeps it, so that no ring can be made under it meanwhile. `None` if
+/// somebody was quicker. The caller unlinks it.
+pub(crate) fn hold_name(name: &RingName) -> io::Result<Option<Flock<File>>> {
+    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    let file = match shm_open(&*name.segment(), flags, Mode::from_bits_truncate(0o600)) {
+        Err(Errno::EEXIST) => return Ok(None),
+        other => File::from(other?),
+    };
+    match lock_new(file) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(MakeError::Io(error)) => Err(error),
+        Err(MakeError::Exists | MakeError::NoSpace) => Ok(None),
+    }
 }
 
 /// What the lock says of a segment's creator.

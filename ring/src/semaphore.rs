@@ -11,8 +11,8 @@ pub(crate) use model::Semaphore;
 mod posix {
     use std::ffi::CString;
     use std::fs;
-    use std::io;
-    use std::os::unix::fs::MetadataExt;
+    use std::io::{self, Read};
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
     use std::ptr::NonNull;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
@@ -183,8 +183,12 @@ mod posix {
             if !cfg!(all(target_env = "gnu", target_pointer_width = "64")) {
                 return None;
             }
-            let bytes = fs::read(file_path(name)).ok()?;
-            let word = u64::from_ne_bytes(bytes.get(..8)?.try_into().ok()?);
+            // Not blocking: it might be a pipe that somebody put there.
+            let mut options = fs::OpenOptions::new();
+            let mut file = options.read(true).custom_flags(libc::O_NONBLOCK).open(file_path(name)).ok()?;
+            let mut word = [0; 8];
+            file.read_exact(&mut word).ok()?;
+            let word = u64::from_ne_bytes(word);
             Some((word as u32, waiters_in(word)))
         }
     }

@@ -120,7 +120,10 @@ impl Config {
             ));
         }
         if self.spill_max < REPLY_CAPACITY_MIN {
-            return Err(format!("spill {}: at least {REPLY_CAPACITY_MIN} records are needed", self.spill_max));
+            return Err(format!(
+                "spill {}: at least {REPLY_CAPACITY_MIN} records are needed",
+                self.spill_max
+            ));
         }
         self.pins().map(|_| ())
     }

@@ -51,7 +51,9 @@ impl fmt::Display for StartError {
             }
             Self::Config(what) => f.write_str(what),
             Self::Control(error) => write!(f, "no control ring: {error}"),
-            Self::Audit { path, source } => write!(f, "cannot open the audit file {}: {source}", path.display()),
+            Self::Audit { path, source } => {
+                write!(f, "cannot open the audit file {}: {source}", path.display())
+            }
             Self::Os { what, source } => write!(f, "cannot {what}: {source}"),
         }
     }

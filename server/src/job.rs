@@ -46,11 +46,9 @@ pub(crate) enum Op {
 impl Op {
     fn from_wire(value: u32) -> Option<Self> {
         use Op::*;
-        [
-            Room, One, Direct, Series, Final, Again, Add, Enter, Leave, Rename, Remove, Discard, Barrier, Stop,
-        ]
-        .get(value.wrapping_sub(1) as usize)
-        .copied()
+        [Room, One, Direct, Series, Final, Again, Add, Enter, Leave, Rename, Remove, Discard, Barrier, Stop]
+            .get(value.wrapping_sub(1) as usize)
+            .copied()
     }
 }
 

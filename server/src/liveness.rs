@@ -114,7 +114,8 @@ impl Liveness {
     fn sleep(&self, time: Duration) -> (bool, Vec<u32>) {
         let mut fds = Vec::with_capacity(self.watched.len() + 1);
         fds.push(PollFd::new(self.woken.as_fd(), PollFlags::POLLIN));
-        let with_pidfd = || self.watched.iter().filter_map(|w| w.pidfd.as_ref().map(|pidfd| (w.client.id, pidfd)));
+        let with_pidfd =
+            || self.watched.iter().filter_map(|w| w.pidfd.as_ref().map(|pidfd| (w.client.id, pidfd)));
         fds.extend(with_pidfd().map(|(_, pidfd)| PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)));
         // Rounded up, so that the end of the wait is not spun through in steps of 0 ms.
         let time = PollTimeout::try_from(time + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);

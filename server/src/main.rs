@@ -104,7 +104,8 @@ fn parse_pin(text: &str) -> Result<Pin, String> {
         "auto" => Ok(Pin::Auto),
         "no" => Ok(Pin::No),
         list => {
-            let cpu = |part: &str| part.trim().parse().map_err(|_| format!("{part:?} is no processor number"));
+            let cpu =
+                |part: &str| part.trim().parse().map_err(|_| format!("{part:?} is no processor number"));
             Ok(Pin::Cpus(list.split(',').map(cpu).collect::<Result<_, _>>()?))
         }
     }

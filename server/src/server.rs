@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use halyard_ring::chat::{Record, RingRole, SCHEMA, ServerName, control_ring, parse_ring_name};
 use halyard_ring::{
-    AttachError, Beat, CreateError, Removal, Ring, RingName, RingOptions, RingView, list_names, pin_to, remove_dead,
+    AttachError, Beat, CreateError, Removal, Ring, RingName, RingOptions, RingView, list_names, pin_to,
+    remove_dead,
 };
 
 use crate::audit::{Auditor, Line};
@@ -159,10 +160,25 @@ impl Server {
         };
         let router = spawn("halyard-router".to_owned(), Box::new(work))?;
         let name = config.name.as_str();
-        tracing::info!(name, broadcasters = config.broadcasters, ?pins, clients = config.clients_max, "started");
+        tracing::info!(
+            name,
+            broadcasters = config.broadcasters,
+            ?pins,
+            clients = config.clients_max,
+            "started"
+        );
         audit.write(Line { event: "start", pid: Some(std::process::id()), ..Line::default() });
         drop(steward);
-        Ok(Self { config, control, registry, counters, notices, audit: Some(audit), router: Some(router), others })
+        Ok(Self {
+            config,
+            control,
+            registry,
+            counters,
+            notices,
+            audit: Some(audit),
+            router: Some(router),
+            others,
+        })
     }
 
     /// The server's name.
@@ -293,29 +309,34 @@ fn take_name(config: &Config) -> Result<Ring<Record>, StartError> {
             Err(error) => return Err(StartError::Control(error)),
         }
         match remove_dead(&name) {
-            Ok(Removal::Removed) => tracing::info!(name = config.name.as_str(), "took over from a dead server"),
+            Ok(Removal::Removed) => {
+                tracing::info!(name = config.name.as_str(), "took over from a dead server")
+            }
             // Gone between two looks.
             Ok(Removal::Missing) => {}
             Ok(_) => {
-                let pid = RingView::open(&name).ok().and_then(|ring| ring.creator()).map(|process| process.pid());
+                let pid =
+                    RingView::open(&name).ok().and_then(|ring| ring.creator()).map(|process| process.pid());
                 return Err(StartError::Held { name: config.name.clone(), pid });
             }
-            Err(source) => return Err(StartError::Os { what: "look at the control ring that exists", source }),
+            Err(source) => {
+                return Err(StartError::Os { what: "look at the control ring that exists", source });
+            }
         }
     }
 }
 
 /// Removes the reply rings of this server's clients that are dead. The rings of the living are theirs.
 fn remove_dead_replies(server: &ServerName) {
-    let is_ours = |name: &RingName| {
-        matches!(parse_ring_name(name), Some((of, RingRole::Reply(_))) if of == *server)
-    };
+    let is_ours =
+        |name: &RingName| matches!(parse_ring_name(name), Some((of, RingRole::Reply(_))) if of == *server);
     for name in list_names().unwrap_or_default().iter().filter(|name| is_ours(name)) {
         match remove_dead(name) {
-            Ok(Removal::Removed) => tracing::info!(ring = name.as_str(), "removed a dead client's reply ring"),
+            Ok(Removal::Removed) => {
+                tracing::info!(ring = name.as_str(), "removed a dead client's reply ring")
+            }
             Ok(_) => {}
             Err(error) => tracing::warn!(ring = name.as_str(), %error, "not removed"),
         }
     }
 }
-

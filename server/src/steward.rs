@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use halyard_ring::chat::{Record, RingRole, SCHEMA, ServerName, parse_ring_name};
-use halyard_ring::{Producer, ProcessId, Ring, RingKind, RingName};
+use halyard_ring::{ProcessId, Producer, Ring, RingKind, RingName};
 
 use crate::config::REPLY_CAPACITY_MIN;
 use crate::notice::{Notice, Notices};

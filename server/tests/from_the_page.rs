@@ -1,4 +1,5 @@
-//! Keeps `docs/protocol.md` true: its tables are compared with the code, and what stands there is enough to take part.
+//! Keeps `docs/protocol.md` true: its tables are compared with the code, and what stands there is enough to take
+//! part.
 //! The files beside this one make a ring and a chat client of the page's numbers alone.
 #![expect(
     unsafe_code,
@@ -23,7 +24,8 @@ mod with_the_engine;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use halyard_ring::RingName;
+use halyard_ring::chat::Record;
+use halyard_ring::{Ring, RingName, RingOptions};
 
 /// For waits on what must come. Nothing takes this long unless it is broken.
 const LONG: Duration = Duration::from_secs(20);
@@ -33,6 +35,29 @@ fn unused_name(of: &str) -> RingName {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     RingName::new(&format!("page-{of}-{}-{count}", std::process::id())).expect("a valid name")
+}
+
+/// A ring of the engine whose names go with it, also when a test fails.
+struct Made(Ring<Record>);
+
+impl Made {
+    fn new(name: &RingName, options: &RingOptions) -> Self {
+        Self(Ring::create(name, options).expect("a new ring"))
+    }
+}
+
+impl std::ops::Deref for Made {
+    type Target = Ring<Record>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let _ = self.0.unlink();
+    }
 }
 
 /// Waits until it is true.

@@ -84,7 +84,9 @@ mod tests {
 
     #[test]
     fn other_lines_are_not_of_this_format() {
-        for bad in ["[08:36] <a> b", "08:36 a", "08:36 <> a", "08:36 * a", "08:36", "2023-05-01 08:36:00\ta\tb"] {
+        for bad in
+            ["[08:36] <a> b", "08:36 a", "08:36 <> a", "08:36 * a", "08:36", "2023-05-01 08:36:00\ta\tb"]
+        {
             assert_eq!(said(bad), None, "{bad:?}");
         }
     }

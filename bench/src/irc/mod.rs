@@ -145,7 +145,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Log, BadLog> {
     let Some(first) = lines.first() else {
         return Ok(Log { format: None, entries: Vec::new(), lines: 0, other: 0, latin1 });
     };
-    let format = detect(lines.iter().take(LOOK).map(|(_, line)| line.as_str())).ok_or_else(|| bad(first, None))?;
+    let format =
+        detect(lines.iter().take(LOOK).map(|(_, line)| line.as_str())).ok_or_else(|| bad(first, None))?;
     let parsed = lines
         .iter()
         .map(|line| match format.line(&line.1) {
@@ -158,7 +159,9 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Log, BadLog> {
     let mut log = Log { format: Some(format), entries: Vec::new(), lines: lines.len(), other: 0, latin1 };
     for ((line, (_, said)), at_ms) in parsed.iter().zip(times) {
         match keep(said, &nicks) {
-            Some(what) => log.entries.push(Entry { line: u32::try_from(*line).unwrap_or(u32::MAX), at_ms, what }),
+            Some(what) => {
+                log.entries.push(Entry { line: u32::try_from(*line).unwrap_or(u32::MAX), at_ms, what })
+            }
             None => log.other += 1,
         }
     }

@@ -56,7 +56,9 @@ mod tests {
 
     #[test]
     fn other_lines_are_not_of_this_format() {
-        for bad in ["[8:36] <a> b", "[08:36] a", "[08:36] <> a", "[08:36]", "08:36 < a> b", "[08:36]  * a", "===a b"] {
+        for bad in
+            ["[8:36] <a> b", "[08:36] a", "[08:36] <> a", "[08:36]", "08:36 < a> b", "[08:36]  * a", "===a b"]
+        {
             assert_eq!(said(bad), None, "{bad:?}");
         }
     }

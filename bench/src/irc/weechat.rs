@@ -55,7 +55,10 @@ mod tests {
     fn comings_and_goings() {
         let left = Some(Said::Left { nick: "ann" });
         assert_eq!(said("-->", "ann (a@b) has joined #x"), Some(Said::Joined { nick: "ann" }));
-        assert_eq!(said("-->", "ann [account] (Ann (A.)) (a@b) has joined #x"), Some(Said::Joined { nick: "ann" }));
+        assert_eq!(
+            said("-->", "ann [account] (Ann (A.)) (a@b) has joined #x"),
+            Some(Said::Joined { nick: "ann" })
+        );
         assert_eq!(said("<--", "ann (a@b) has left #x (\"bye\")"), left);
         assert_eq!(said("<--", "ann (a@b) has quit (Quit: ann)"), left);
         assert_eq!(said("<--", "bob has kicked ann (flood)"), left);

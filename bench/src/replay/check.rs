@@ -123,7 +123,11 @@ impl<'p> Check<'p> {
             self.walk = ahead;
             self.missing.extend(passed);
             if told != expected {
-                self.differ(Wrong::Changed, Some(step), format!("{} instead of {}", show(told), show(expected)));
+                self.differ(
+                    Wrong::Changed,
+                    Some(step),
+                    format!("{} instead of {}", show(told), show(expected)),
+                );
             }
             return;
         }
@@ -142,7 +146,11 @@ impl<'p> Check<'p> {
     /// A command of the client was answered.
     pub(crate) fn answered(&mut self, number: u64, result: Result<Ack<&str>, Refusal<&str>>) {
         let Some(index) = self.unanswered.iter().position(|(waiting, _)| *waiting == number) else {
-            return self.differ(Wrong::Answer, None, format!("an answer to command {number}, which awaits none"));
+            return self.differ(
+                Wrong::Answer,
+                None,
+                format!("an answer to command {number}, which awaits none"),
+            );
         };
         let (_, step) = self.unanswered.remove(index).expect("it was found there");
         let expected = self.timeline.answer(step);
@@ -207,7 +215,8 @@ fn show(told: Told<'_>) -> String {
     match told {
         Told::Message { seq, nick, text, action } => {
             let cut: String = text.chars().take(SHOWN).collect();
-            let dots = if cut.len() < text.len() { format!("… ({} bytes)", text.len()) } else { String::new() };
+            let dots =
+                if cut.len() < text.len() { format!("… ({} bytes)", text.len()) } else { String::new() };
             format!("message {seq} {}{nick}: {cut:?}{dots}", if action { "* " } else { "" })
         }
         Told::Joined { nick, members } => format!("{nick} joined ({members} members)"),
@@ -255,9 +264,9 @@ mod tests {
     #[test]
     fn every_way_to_be_wrong_is_named_with_its_line() {
         // The stream: bob joined, message 1, 2, eve joined, 3, 4.
-        assert_eq!(judged(|stream| drop(stream.remove(2))), [(Wrong::Missing, 2)]);
-        assert_eq!(judged(|stream| drop(stream.remove(5))), [(Wrong::Missing, 5)]);
-        assert_eq!(judged(|stream| drop(stream.remove(3))), [(Wrong::Missing, 3)]);
+        assert_eq!(judged(|stream| _ = stream.remove(2)), [(Wrong::Missing, 2)]);
+        assert_eq!(judged(|stream| _ = stream.remove(5)), [(Wrong::Missing, 5)]);
+        assert_eq!(judged(|stream| _ = stream.remove(3)), [(Wrong::Missing, 3)]);
         assert_eq!(judged(|stream| stream.insert(4, stream[2])), [(Wrong::Doubled, 2)]);
         assert_eq!(judged(|stream| stream.insert(5, stream[3])), [(Wrong::Doubled, 3)]);
         assert_eq!(judged(|stream| stream.swap(1, 2)), [(Wrong::Late, 1)]);

@@ -119,7 +119,8 @@ pub(crate) fn plan(logs: &[(String, Log)]) -> Plan {
 
 /// A room's name from a file's.
 fn room_name(file: &str) -> String {
-    let stem = std::path::Path::new(file).file_stem().map_or_else(|| "log".into(), |stem| stem.to_string_lossy());
+    let stem =
+        std::path::Path::new(file).file_stem().map_or_else(|| "log".into(), |stem| stem.to_string_lossy());
     legal(&stem)
 }
 
@@ -341,7 +342,8 @@ mod tests {
 
     fn made(logs: &[&str]) -> Plan {
         let log = |text: &&str| irc::parse(text.as_bytes()).unwrap();
-        let logs: Vec<_> = logs.iter().enumerate().map(|(n, text)| (format!("dir/room{n}.log"), log(text))).collect();
+        let logs: Vec<_> =
+            logs.iter().enumerate().map(|(n, text)| (format!("dir/room{n}.log"), log(text))).collect();
         plan(&logs)
     }
 
@@ -367,8 +369,16 @@ mod tests {
     fn who_was_not_heard_of_was_there_already() {
         let plan = made(&["[08:00] <ann> a\n=== bob [b@c]  has joined #x\n=== eve is now known as eva\n\
             === kim [b@c]  has left #x []\n[08:01] <bob> b\n"]);
-        let expected =
-            ["ann joins", "eve joins", "kim joins", "ann: a", "bob joins", "eve is eva", "kim leaves", "bob: b"];
+        let expected = [
+            "ann joins",
+            "eve joins",
+            "kim joins",
+            "ann: a",
+            "bob joins",
+            "eve is eva",
+            "kim leaves",
+            "bob: b",
+        ];
         assert_eq!(told(&plan, 0), expected);
         assert_eq!((plan.rooms[0].before, plan.notes.there_before), (3, 3));
         assert_eq!((plan.rooms[0].name.as_str(), plan.rooms[0].steps[3].line), ("room0", 1));
@@ -378,8 +388,16 @@ mod tests {
     fn who_comes_back_unseen_joins_and_who_joins_twice_has_left() {
         let plan = made(&["[08:00] <ann> a\n=== ann [b@c]  has left #x []\n[08:00] <ann> b\n\
             === ann [b@c]  has joined #x\n=== ann [b@c]  has left #x []\n=== ann [b@c]  has left #x []\n"]);
-        let expected = ["ann joins", "ann: a", "ann leaves", "ann joins", "ann: b", "ann leaves", "ann joins",
-            "ann leaves"];
+        let expected = [
+            "ann joins",
+            "ann: a",
+            "ann leaves",
+            "ann joins",
+            "ann: b",
+            "ann leaves",
+            "ann joins",
+            "ann leaves",
+        ];
         assert_eq!(told(&plan, 0), expected);
         let notes = &plan.notes;
         assert_eq!((notes.unseen_joins, notes.unseen_leaves, notes.left_twice), (1, 1, 1));
@@ -388,11 +406,20 @@ mod tests {
 
     #[test]
     fn a_nick_that_is_taken_over_frees_itself_and_can_be_used_again() {
-        let plan = made(&["[08:00] <ann> a\n[08:00] <eve> e\n=== eve is now known as ann\n[08:01] <ann> b\n\
+        let plan =
+            made(&["[08:00] <ann> a\n[08:00] <eve> e\n=== eve is now known as ann\n[08:01] <ann> b\n\
             [08:01] <eve> c\n=== ann is now known as ann\n"]);
         let expected = [
-            "ann joins", "eve joins", "ann: a", "eve: e", "ann quits", "eve is ann", "eve: b", "waiting-2 is eve",
-            "waiting-2 joins", "waiting-2: c",
+            "ann joins",
+            "eve joins",
+            "ann: a",
+            "eve: e",
+            "ann quits",
+            "eve is ann",
+            "eve: b",
+            "waiting-2 is eve",
+            "waiting-2 joins",
+            "waiting-2: c",
         ];
         assert_eq!(told(&plan, 0), expected);
     }

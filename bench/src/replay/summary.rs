@@ -143,18 +143,19 @@ impl Summary<'_> {
         let _ = writeln!(
             text,
             "{clients} clients in {processes} process{} and {} room{}, {speed}: {} messages, {} deliveries and {} \
-             notices in {:.3} s, {:.0} deliveries/s",
+             notices in {}, {:.0} deliveries/s",
             if processes == 1 { "" } else { "es" },
             self.plan.rooms.len(),
             if self.plan.rooms.len() == 1 { "" } else { "s" },
             total.messages,
             total.deliveries,
             total.notices,
-            total.seconds,
+            Nanos(total.seconds * 1e9),
             self.rate(),
         );
         if !total.latency.is_empty() {
-            let figures = Stat::ALL.map(|stat| format!("{} {}", stat.name(), Nanos(stat.of(&total.latency) as f64)));
+            let figures =
+                Stat::ALL.map(|stat| format!("{} {}", stat.name(), Nanos(stat.of(&total.latency) as f64)));
             let _ = writeln!(text, "SAY to receipt: {}", figures.join(", "));
         }
         for difference in total.differences.iter().take(SHOWN) {
@@ -164,7 +165,8 @@ impl Summary<'_> {
             let _ = writeln!(text, "… and {} more", total.different - SHOWN);
         }
         if self.holds() {
-            text += "The delivery contract holds: every message to every member once, in order, byte for byte.\n";
+            text +=
+                "The delivery contract holds: every message to every member once, in order, byte for byte.\n";
         }
         text
     }
@@ -176,15 +178,21 @@ impl Summary<'_> {
         let counted = [
             (notes.there_before, "clients were there before their log begins"),
             (notes.unseen_joins, "joins that no log shows were added: somebody who had left spoke"),
-            (notes.unseen_leaves, "leaves that no log shows were added: somebody joined twice, or a nick was taken over"),
+            (
+                notes.unseen_leaves,
+                "leaves that no log shows were added: somebody joined twice, or a nick was taken over",
+            ),
             (notes.left_twice, "leaves of somebody who was not there were left out"),
             (notes.empty_texts, "messages without text were left out"),
             (notes.split_texts, "texts over the server's limit were sent in pieces"),
             (latin1, "lines were not UTF-8 and were read as Latin-1"),
             (other, "lines hold nothing to replay"),
         ];
-        let mut lines: Vec<String> =
-            counted.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        let mut lines: Vec<String> = counted
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
         if notes.nicks_changed > 0 {
             let first = notes.nicks_changed_first.join(", ");
             let more = if notes.nicks_changed > notes.nicks_changed_first.len() { ", …" } else { "" };

@@ -195,7 +195,9 @@ impl<'p> Worker<'p> {
         }
         // Everything that was said before a ping comes before its answer: when the answers are here, what is not here
         // will not come.
-        self.until(|worker| worker.members.iter().all(|member| member.over || member.pinged || member.has_quit))?;
+        self.until(|worker| {
+            worker.members.iter().all(|member| member.over || member.pinged || member.has_quit)
+        })?;
         self.reach(Stage::Checked)?;
         let outcome = self.judge();
         self.quit();
@@ -438,7 +440,10 @@ impl<'p> Worker<'p> {
             while let Ok(Some(())) = member.receiver.recv_with(Duration::ZERO, |_| ()) {}
         }
         let begun = Instant::now();
-        while begun.elapsed() < PATIENCE && self.end.is_none() && self.members.iter().any(|member| !member.over) {
+        while begun.elapsed() < PATIENCE
+            && self.end.is_none()
+            && self.members.iter().any(|member| !member.over)
+        {
             for member in self.members.iter_mut().filter(|member| !member.over) {
                 while let Ok(Some(())) = member.receiver.recv_with(Duration::ZERO, |_| ()) {}
                 member.over = member.receiver.recv_with(Duration::ZERO, |_| ()).is_err();
@@ -462,7 +467,9 @@ impl Tally {
                 return Some(Told::Message { seq, nick, text, action });
             }
             Event::Joined(joined) => Told::Joined { nick: joined.nick, members: joined.members },
-            Event::Left(left, reason) => Told::Left { nick: left.nick, reason: *reason, members: left.members },
+            Event::Left(left, reason) => {
+                Told::Left { nick: left.nick, reason: *reason, members: left.members }
+            }
             Event::Renamed { old, new, .. } => Told::Renamed { old, new },
             _ => return None,
         };

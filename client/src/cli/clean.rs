@@ -2,13 +2,13 @@
 
 use std::io;
 
-use halyard_ring::{Removal, RingName, RingView, list_names, remove_dead};
+use halyard_ring::{Removal, RingName, list_names, remove_dead};
 use serde::Serialize;
 
 use super::exit::{Exit, Failure, Result};
 use super::ls::paint::{Paint, Style};
 use super::ls::push_json;
-use super::ls::survey::{Life, Who, has_semaphores};
+use super::ls::survey::{Found, Life, Who};
 use super::ls::table::{Cell, Table};
 use super::ls::units::plural;
 use super::out::Out;
@@ -18,6 +18,9 @@ use super::out::Out;
 /// A ring is removed only if the lock that its creator held for life is free: that is proof, whatever pids say.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Only the rings of these servers, or of these names; without one, all
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
     /// Only say what would be removed
     #[arg(long, short = 'n')]
     dry_run: bool,
@@ -27,8 +30,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result {
-    let verdicts = sweep(args.dry_run).map_err(|error| Failure::Io("read /dev/shm", error))?;
-    let text = if args.json { json(&verdicts, args.dry_run) } else { text(&verdicts, &Paint::for_stdout()) };
+    let verdicts = sweep(&args.names, args.dry_run).map_err(|error| Failure::Io("read /dev/shm", error))?;
+    let text = match args.json {
+        true => json(&verdicts, args.dry_run),
+        false if verdicts.is_empty() && !args.names.is_empty() => {
+            format!("nothing here: no ring of {} in /dev/shm\n", args.names.join(" or "))
+        }
+        false => text(&verdicts, &Paint::for_stdout()),
+    };
     Out::new().raw(&text)?;
     let failed = verdicts.iter().any(|verdict| verdict.action == Action::Failed);
     Ok(if failed { Exit::Negative } else { Exit::Done }.into())
@@ -58,23 +67,34 @@ struct Verdict {
     pid: Option<u32>,
 }
 
-/// Looks at every ring and removes those of the dead, or only says so.
-fn sweep(dry_run: bool) -> io::Result<Vec<Verdict>> {
-    Ok(list_names()?.iter().filter_map(|name| judge(name, dry_run)).collect())
+/// Looks at every ring that is asked for and removes those of the dead, or only says so.
+fn sweep(asked: &[String], dry_run: bool) -> io::Result<Vec<Verdict>> {
+    let names = list_names()?;
+    let wanted =
+        names.iter().filter(|name| asked.is_empty() || asked.iter().any(|asked| covers(asked, name)));
+    Ok(wanted.filter_map(|name| judge(name, dry_run)).collect())
+}
+
+/// Whether a ring is the one that is asked for, or one of the server that is.
+fn covers(asked: &str, name: &RingName) -> bool {
+    name.as_str().strip_prefix(asked).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 fn judge(name: &RingName, dry_run: bool) -> Option<Verdict> {
-    // Looked up first: afterwards there may be nothing to ask.
-    let creator = RingView::open(name).ok().and_then(|view| view.creator()).map(Who::of);
-    let before = Life::of(name);
+    // Looked at first: afterwards there may be nothing to ask.
+    let Found { life: before, picture, .. } = Found::look(name)?;
+    let creator = picture.ok().and_then(|picture| picture.creator);
     let (action, why) = match (&before, dry_run) {
-        (Life::NoSegment, _) if !has_semaphores(name) => return None,
+        // Whoever may not even look has nothing to clean here.
+        (Life::Unknown(error), _) if error.kind() == io::ErrorKind::PermissionDenied => {
+            (Action::Kept, format!("another user's: {error}"))
+        }
         (Life::Unknown(error), _) => (Action::Failed, error.to_string()),
         (Life::Alive, _) => (Action::Kept, lives(creator.as_ref())),
         (Life::Dead | Life::NoSegment, true) => (Action::WouldRemove, gone(&before, creator.as_ref())),
         (Life::Dead | Life::NoSegment, false) => match remove_dead(name) {
             Ok(Removal::Missing) => return None,
-            Ok(Removal::Removed) if Life::of(name).is_over() && is_there(name) => {
+            Ok(Removal::Removed) if Found::look(name).is_some_and(|left| left.life.is_over()) => {
                 (Action::Failed, "its creator is gone, but the system refuses to remove it".to_owned())
             }
             Ok(Removal::Removed) => (Action::Removed, gone(&before, creator.as_ref())),
@@ -85,10 +105,6 @@ fn judge(name: &RingName, dry_run: bool) -> Option<Verdict> {
     };
     let pid = creator.map(|who| who.pid);
     Some(Verdict { v: 1, r#type: "clean", name: name.to_string(), action, why, pid })
-}
-
-fn is_there(name: &RingName) -> bool {
-    !matches!(Life::of(name), Life::NoSegment) || has_semaphores(name)
 }
 
 fn lives(creator: Option<&Who>) -> String {
@@ -130,7 +146,7 @@ fn text(verdicts: &[Verdict], paint: &Paint) -> String {
     let mut lines = table.lines(0, &Paint { width: None, ..*paint });
     let kept = number(verdicts, Action::Kept);
     if kept == verdicts.len() {
-        lines.push(format!("nothing to remove: {} in use", plural(kept, "ring")));
+        lines.push(format!("nothing to remove, {} kept", plural(kept, "ring")));
     } else {
         let parts = [
             ("removed", Action::Removed),

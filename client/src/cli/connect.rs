@@ -1,9 +1,11 @@
 //! How the subcommands connect.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use halyard_client::{Client, ClientOptions, ServerName, nick_from};
+use halyard_client::{Client, ClientOptions, Policy, ServerName, nick_from};
+use nix::unistd::{User, getuid};
 
 use super::exit::Result;
 use super::signals;
@@ -22,17 +24,31 @@ pub(crate) struct NickArgs {
 impl NickArgs {
     /// The options for connecting. `role` tells the nicks of helpers from the user's own: `ann-tail`.
     pub(crate) fn options(&self, server: ServerName, role: &str) -> ClientOptions {
-        match &self.nick {
+        let options = match &self.nick {
             Some(nick) => ClientOptions::new(server, nick),
             None => ClientOptions::new(server, default_nick(role)).unique_nick(true),
-        }
+        };
+        // A burst that a pipe takes a moment to swallow should not cost a message.
+        options.policy(Policy::Spill(0))
     }
 }
 
 fn default_nick(role: &str) -> String {
-    let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let user = nick_from(&user.unwrap_or_default());
+    let named = |name: &str| std::env::var(name).ok().filter(|user| !user.is_empty());
+    let account = || User::from_uid(getuid()).ok().flatten().map(|user| user.name);
+    let user = nick_from(&named("USER").or_else(|| named("LOGNAME")).or_else(account).unwrap_or_default());
     if role.is_empty() { user } else { nick_from(&format!("{user}-{role}")) }
+}
+
+/// A signal ends the program: see [`await_leaving`].
+static LEAVING: AtomicBool = AtomicBool::new(false);
+
+/// Once a signal has come, the thread that saw it leaves the chat and ends the program; the main thread, which finds
+/// its session over, must not be faster.
+pub(super) fn await_leaving() {
+    while LEAVING.load(Ordering::Acquire) {
+        std::thread::park();
+    }
 }
 
 /// Connects a client that leaves cleanly when a signal ends the program.
@@ -40,6 +56,7 @@ pub(crate) fn connect(options: &ClientOptions) -> Result<Arc<Client>> {
     let client = Arc::new(Client::connect(options)?);
     let leaving = Arc::clone(&client);
     signals::on_end(move |signal| {
+        LEAVING.store(true, Ordering::Release);
         // Gone or not, the program ends; the server notices a client that cannot say so.
         let _ = leaving.quit_within(LEAVE_TIMEOUT);
         std::process::exit(128 + signal);

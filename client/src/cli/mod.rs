@@ -37,6 +37,8 @@ Examples:
   halyard tail -r dev --json | jq .   follow a room as JSON Lines
   halyard who -r dev                  who is there
   echo 'DM bob hi' | halyard run      commands from a script
+  halyard ls                          servers, rings, their owners, dead or alive
+  halyard demo                        watch five clients talk, and how fast
 
 Standard output is data, standard error is for people.
 
@@ -70,7 +72,7 @@ enum Command {
     Who(who::Args),
     Rooms(rooms::Args),
     Run(run::Args),
-    Server(server::Args),
+    Server(Box<server::Args>),
     Ls(ls::Args),
     Inspect(inspect::Args),
     Clean(clean::Args),
@@ -90,12 +92,13 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Who(args) => who::run(server, &args),
         Command::Rooms(args) => rooms::run(server, &args),
         Command::Run(args) => run::run(server, args),
-        Command::Server(args) => server::run(server, args),
+        Command::Server(args) => server::run(server, *args),
         Command::Ls(args) => ls::run(&args),
         Command::Inspect(args) => inspect::run(&server, &args),
         Command::Clean(args) => clean::run(&args),
         Command::Demo(demo::Args {}) => demo::run(),
         Command::DemoPart(args) => demo::run_part(args),
     };
+    connect::await_leaving();
     ended.unwrap_or_else(Ended::from).report()
 }

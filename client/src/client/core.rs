@@ -55,6 +55,9 @@ pub(super) struct Me {
     pub(super) nick: String,
     pub(super) room: Option<String>,
     pub(super) limits: Limits,
+    /// The numbers of the commands that room and nick are from.
+    room_by: u64,
+    nick_by: u64,
 }
 
 /// A command on its way.
@@ -180,19 +183,16 @@ impl Core {
         let mut state = self.lock();
         // Otherwise it is the second answer to a command that was sent twice.
         let Some(Sent { request, .. }) = state.sent.remove(&answer.command) else { return };
-        let Event::Answer(Answer { result, .. }) = Event::Answer(answer).map(str::to_owned) else { return };
+        let Answer { command, result } = answer.map(str::to_owned);
         if let Ok(ack) = &result {
-            state.me.note(ack);
+            state.me.note(command, ack);
             if ack.kind == Kind::Quit {
                 state.over = Some(Loss::Goodbye(LeaveReason::Quit));
             }
         } else if matches!(request.waiter, Waiter::Rejoin) {
             state.me.room = None;
         }
-        let (me, over) = (state.me.clone(), state.over);
-        drop(state);
-        self.work.notify_one();
-        self.settled.notify_all();
+        // Before anybody learns that the command is settled: who waits for that finds the answer in the stream.
         match request.waiter {
             Waiter::Call(caller) => {
                 let outcome = match result {
@@ -210,11 +210,14 @@ impl Core {
                 }
                 self.events.push(Event::Answer(Answer { command: request.ticket, result }));
             }
-            Waiter::Rejoin => self.events.push_always(me.reconnected()),
+            Waiter::Rejoin => self.events.push_always(state.me.reconnected()),
         }
-        if let Some(loss) = over {
+        if let Some(loss) = state.over {
             self.events.close(loss);
         }
+        drop(state);
+        self.work.notify_one();
+        self.settled.notify_all();
     }
 
     /// The receiver thread: the session is over.
@@ -267,9 +270,8 @@ impl State {
     /// A new connection: who we are now, and back to the room first. Returns the event if there is no room.
     pub(super) fn resume(&mut self, client: u32, nick: &str, limits: Limits) -> Option<Event> {
         self.connected = true;
-        self.me.client = client;
-        nick.clone_into(&mut self.me.nick);
-        self.me.limits = limits;
+        let room = self.me.room.take();
+        self.me = Me { room, ..Me::new(client, nick, limits) };
         match self.me.room.clone() {
             Some(room) => {
                 self.queue(Command::Join { room }, Waiter::Rejoin);
@@ -281,12 +283,25 @@ impl State {
 }
 
 impl Me {
-    fn note(&mut self, ack: &Ack) {
+    pub(super) fn new(client: u32, nick: &str, limits: Limits) -> Self {
+        Self { client, nick: nick.to_owned(), room: None, limits, room_by: 0, nick_by: 0 }
+    }
+
+    /// An answer that had to be asked for again may come behind that of a later command, which then counts.
+    fn note(&mut self, command: u64, ack: &Ack) {
+        let last = match ack.kind {
+            Kind::Join | Kind::Leave => &mut self.room_by,
+            Kind::Nick => &mut self.nick_by,
+            _ => return,
+        };
+        if command <= *last {
+            return;
+        }
+        *last = command;
         match ack.kind {
             Kind::Join => self.room = Some(ack.text.clone()),
             Kind::Leave => self.room = None,
-            Kind::Nick => self.nick.clone_from(&ack.text),
-            _ => {}
+            _ => self.nick.clone_from(&ack.text),
         }
     }
 

@@ -116,12 +116,7 @@ impl Client {
     /// See [`ConnectError`]; each says what to do.
     pub fn connect(options: &ClientOptions) -> Result<Self, ConnectError> {
         let (sender, receiver) = session::connect(options)?;
-        let me = Me {
-            client: sender.client(),
-            nick: receiver.nick().to_owned(),
-            room: None,
-            limits: *sender.limits(),
-        };
+        let me = Me::new(sender.client(), receiver.nick(), *sender.limits());
         let core = Arc::new(Core::new(options.clone(), me));
         let worker = worker::start(&core, sender, receiver).map_err(ConnectError::Thread)?;
         Ok(Self { core, worker: Mutex::new(Some(worker)) })

@@ -23,16 +23,16 @@ pub struct Record {
     /// Bits of [`flags`].
     pub flags: u16,
     /// ACK: the kind that is answered. ERROR, REFUSED: an [`ErrorCode`]. HELLO: an [`OverflowPolicy`].
-    /// LEFT, GOODBYE: a [`LeaveReason`].
+    /// WELCOME: the one granted. LEFT, GOODBYE: a [`LeaveReason`].
     pub code: u16,
     /// Bytes of `body` in use.
     pub len: u16,
-    /// To a client: this record's number in the client's ring, from 1, without holes unless records were lost.
-    /// From a client: HELLO's nonce, else 0.
+    /// To a client: this record's number in the client's ring, from 1, without holes unless records were lost
+    /// (REFUSED: 0). From a client: HELLO's nonce, else 0.
     pub number: u64,
     /// From a client: the command's number, from 1. To a client: the number of the command this answers, else 0.
     pub command: u64,
-    /// The client that sends, or that the record is about.
+    /// The client that sends, or that the record is about. ROOM: how many rooms there are.
     pub client: u32,
     /// From a client: the token that WELCOME gave. HELLO: the protocol version. WELCOME: the token.
     pub generation: u32,
@@ -46,7 +46,7 @@ pub struct Record {
     pub frags: u8,
     /// Zero.
     pub spare: u8,
-    /// A count that the kind defines (members of a room, entries of a list).
+    /// A count that the kind defines (members of a room, entries of a list; HELLO: the overflow policy's limit).
     pub count: u32,
     /// Zero.
     pub spare2: u32,
@@ -71,7 +71,7 @@ pub mod flags {
     pub const DIRECT: u16 = 1;
     /// An action (`/me waves`): to be shown as `* nick waves`.
     pub const ACTION: u16 = 2;
-    /// SAY, DM: the client sends this command again because it heard no answer.
+    /// The client sends this command again because it heard no answer.
     pub const RETRY: u16 = 4;
 }
 

@@ -176,6 +176,8 @@ impl<M: Memory> Writer<M> {
             }
         }
         bump(&self.memory.owner(self.owner).published);
+        // The consumer freed the next slot long ago, so it lies in the consumer's cache: by the next push it is here.
+        self.memory.prefetch(self.next);
         Ok(())
     }
 

@@ -4,8 +4,8 @@ use std::sync::PoisonError;
 
 use halyard_ring::PushError;
 
-use super::outlet::{Outlet, Settled};
 use super::Broadcaster;
+use super::outlet::{Outlet, Settled};
 use crate::job::{Job, Op};
 use crate::steward::Chore;
 

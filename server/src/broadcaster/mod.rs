@@ -146,7 +146,8 @@ impl Broadcaster {
 
     /// Does what is due for slow clients, closing clients and full inboxes. True if there is more to come.
     fn look_after_the_waiting(&mut self, idle: bool) -> bool {
-        if self.lagging.is_empty() && self.closing.is_empty() && self.outgoing.is_empty() && !self.at_barrier {
+        if self.lagging.is_empty() && self.closing.is_empty() && self.outgoing.is_empty() && !self.at_barrier
+        {
             return false;
         }
         while let Some((to, job)) = self.outgoing.pop_front() {

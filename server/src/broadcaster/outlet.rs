@@ -68,7 +68,11 @@ pub(crate) enum Fate {
 #[expect(clippy::large_enum_variant, reason = "a queue is made of records; runs of lost ones are few")]
 enum Item {
     /// Lost after this time (nanoseconds), if it is still here. Fragments of one text stand together.
-    Record { record: Record, until_ns: u64, origin: Option<Origin> },
+    Record {
+        record: Record,
+        until_ns: u64,
+        origin: Option<Origin>,
+    },
     Lost(Lost),
 }
 
@@ -216,7 +220,8 @@ impl Outlet {
             self.lose(Lost::of(group));
             return Fate::Lost;
         }
-        let until_ns = if policy == OverflowPolicy::Block { now_ns.saturating_add(wait_ns) } else { u64::MAX };
+        let until_ns =
+            if policy == OverflowPolicy::Block { now_ns.saturating_add(wait_ns) } else { u64::MAX };
         self.queued += group.len() as u32;
         let wait = |record: &Record| Item::Record { record: *record, until_ns, origin };
         self.queue.extend(group.iter().map(wait));
@@ -228,7 +233,8 @@ impl Outlet {
             return self.push(record);
         }
         // The ring has more slots than a text has fragments, and nobody else writes it.
-        self.producer.free_slots_at_least(group.len() as u32) && group.iter_mut().all(|record| self.push(record))
+        self.producer.free_slots_at_least(group.len() as u32)
+            && group.iter_mut().all(|record| self.push(record))
     }
 
     /// Pushes and counts.
@@ -274,7 +280,8 @@ impl Outlet {
         if self.queue.is_empty() && self.series.is_empty() && self.has_spare_room() && self.push(record) {
             return;
         }
-        let is_under_way = record.room_seq == 1 && self.series.iter().any(|part| part.command == record.command);
+        let is_under_way =
+            record.room_seq == 1 && self.series.iter().any(|part| part.command == record.command);
         if is_under_way || self.series.len() >= self.series_max {
             if !is_under_way {
                 self.series.clear();

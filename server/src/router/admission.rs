@@ -108,7 +108,8 @@ impl Router {
             return Err(plain(ErrorCode::ShuttingDown));
         }
         if hello.generation != PROTOCOL {
-            let text = format!("the client speaks chat protocol {}, this server {PROTOCOL}", hello.generation);
+            let text =
+                format!("the client speaks chat protocol {}, this server {PROTOCOL}", hello.generation);
             return Err((ErrorCode::LayoutDiffers, text));
         }
         check_name(nick).map_err(|bad: BadName| (ErrorCode::NickInvalid, bad.to_string()))?;
@@ -124,7 +125,10 @@ impl Router {
         }
         if self.parts.registry.clients().reserve().is_none() {
             let max = self.parts.config.clients_max;
-            return Err((ErrorCode::ServerFull, format!("the server takes {max} clients (--clients), all are here")));
+            return Err((
+                ErrorCode::ServerFull,
+                format!("the server takes {max} clients (--clients), all are here"),
+            ));
         }
         Ok(overflow)
     }
@@ -160,7 +164,8 @@ impl Router {
         let nick: Arc<str> = nick.into();
         let client = {
             let mut clients = self.parts.registry.clients_mut();
-            let (slot, id) = clients.reserve().expect("`judge` has seen a free slot, and only the router takes one");
+            let (slot, id) =
+                clients.reserve().expect("`judge` has seen a free slot, and only the router takes one");
             // Not a secret, since all clients can read all rings: it tells this session from others by mistake.
             let token = (RandomState::new().hash_one(id) as u32).max(1);
             let client = Arc::new(Client { id, token, slot, broadcaster, process, ring, overflow });
@@ -224,7 +229,11 @@ impl Router {
             name_max: NAME_MAX as u32,
             clients_max: config.clients_max,
             rooms_max: config.rooms_max,
-            policy_limit: if policy == OverflowPolicy::Block { (wait_ns / 1_000_000) as u32 } else { records },
+            policy_limit: if policy == OverflowPolicy::Block {
+                (wait_ns / 1_000_000) as u32
+            } else {
+                records
+            },
             server_pid: std::process::id(),
         });
         self.tell(slot, record, monotonic_ns());

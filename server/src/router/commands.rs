@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use halyard_ring::chat::{
-    ErrorCode, Kind, LeaveReason, Message, Record, check_name, check_text, flags, fragments, BODY,
+    BODY, ErrorCode, Kind, LeaveReason, Message, Record, check_name, check_text, flags, fragments,
 };
 
 use super::Router;
@@ -66,7 +66,11 @@ impl Router {
             session.long.forget();
             session.window.mark(command);
             let text = Text { command, flags: head.flags, sent_ns: head.sent_ns, text: message.text };
-            if message.kind == Kind::Say { self.say(slot, text, now) } else { self.dm(slot, message.nick, text, now) }
+            if message.kind == Kind::Say {
+                self.say(slot, text, now)
+            } else {
+                self.dm(slot, message.nick, text, now)
+            }
             return;
         }
         let mut whole = std::mem::take(&mut self.text);
@@ -79,7 +83,8 @@ impl Router {
             Gathered::OutOfOrder => self.error(slot, ErrorCode::FragmentLost, command, now),
             Gathered::TooLong => self.error(slot, ErrorCode::TextTooLong, command, now),
             Gathered::Whole => {
-                let text = Text { command, flags: session.long.flags, sent_ns: session.long.sent_ns, text: &whole };
+                let text =
+                    Text { command, flags: session.long.flags, sent_ns: session.long.sent_ns, text: &whole };
                 if message.kind == Kind::Say {
                     self.say(slot, text, now);
                 } else {
@@ -338,7 +343,14 @@ impl Router {
         self.ack_series(slot, Kind::List, command, 0, total, now);
     }
 
-    fn series(&mut self, slot: u32, command: u64, entries: Vec<Record>, now: u64, fill: impl Fn(&mut Record)) {
+    fn series(
+        &mut self,
+        slot: u32,
+        command: u64,
+        entries: Vec<Record>,
+        now: u64,
+        fill: impl Fn(&mut Record),
+    ) {
         for (index, mut entry) in entries.into_iter().enumerate() {
             (entry.command, entry.room_seq) = (command, index as u64 + 1);
             fill(&mut entry);

@@ -188,14 +188,15 @@ impl Router {
         }
         let is_retry = record.flags & flags::RETRY != 0;
         let asks = [Kind::Who, Kind::List, Kind::Ping].iter().any(|kind| kind.wire() == record.kind);
+        if record.command < 2 {
+            // Numbers begin with HELLO's; an answer to 0 could not be told from no answer.
+            self.parts.counters.router.malformed.add(1);
+            self.complain(slot, ErrorCode::Malformed, now);
+            self.nonsense(record, "record with a command number below 2");
+            return;
+        }
         match session.window.known(record.command) {
             Known::New => {}
-            _ if record.command < 2 => {
-                self.parts.counters.router.malformed.add(1);
-                self.complain(slot, ErrorCode::Malformed, now);
-                self.nonsense(record, "record with a command number below 2");
-                return;
-            }
             // A question changes nothing: it is answered as things are now.
             _ if is_retry && asks => {}
             known => {
@@ -266,7 +267,13 @@ impl Router {
 
     fn nonsense(&mut self, record: &Record, what: &str) {
         if let Some(more) = self.nonsense.pass() {
-            tracing::warn!(client = record.client, kind = record.kind, command = record.command, more, "{what}");
+            tracing::warn!(
+                client = record.client,
+                kind = record.kind,
+                command = record.command,
+                more,
+                "{what}"
+            );
         }
     }
 

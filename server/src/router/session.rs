@@ -200,7 +200,8 @@ mod tests {
     fn a_text_over_the_limit_is_told_from_one_in_disorder() {
         let (mut long, mut whole) = (Long::default(), String::new());
         let piece = "x".repeat(168);
-        let results: Vec<_> = (0..26).map(|frag| long.add(head(2, frag, 26), "", &piece, &mut whole)).collect();
+        let results: Vec<_> =
+            (0..26).map(|frag| long.add(head(2, frag, 26), "", &piece, &mut whole)).collect();
         assert_eq!(results[23], Gathered::Part);
         assert_eq!(results[24], Gathered::TooLong);
         assert_eq!(results[25], Gathered::OutOfOrder);

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -213,13 +214,18 @@ fn errors_and_repetitions_are_as_the_page_says() {
     let (again, before) = ann.answer(say);
     assert!(before.is_empty(), "not said twice");
     assert_eq!((again.kind.as_str(), ann.get(&again, "room_seq")), ("ACK", ann.get(&first, "room_seq")));
-    // As many are remembered as the page says.
-    let remembered = page.value("Limits", "commands");
-    let pings: Vec<u64> = (0..remembered).map(|_| ann.send("PING", "", "", &[])).collect();
+    // As many are remembered as the page says, this one among them, and no more.
+    let retry = [("flags", page.value("Flags", "RETRY"))];
+    let pings: Vec<u64> =
+        (1..page.value("Limits", "commands")).map(|_| ann.send("PING", "", "", &[])).collect();
     for ping in pings {
         ann.answer(ping);
     }
-    ann.send_as(say, "SAY", "", &long, &[("flags", page.value("Flags", "RETRY"))]);
+    ann.send_as(say, "SAY", "", &long, &retry);
+    assert_eq!(ann.answer(say).0.kind, "ACK");
+    let ping = ann.send("PING", "", "", &[]);
+    ann.answer(ping);
+    ann.send_as(say, "SAY", "", &long, &retry);
     let (forgotten, _) = ann.answer(say);
     assert_eq!(ann.get(&forgotten, "code"), page.value("Error codes", "Malformed"));
     server.stop();
@@ -260,7 +266,7 @@ fn who_is_let_in_is_as_the_page_says() {
 
     let ring = reply_ring(&name, "bob");
     let hello = Hello { slots: least, fields: &[("code", spill), ("count", 100)] };
-    let mut bob = Client::connect(&page, &name, &ring, "bob", hello).ok().expect("bob is welcome");
+    let mut bob = Client::connect(&page, &name, &ring, "bob", hello).expect("bob is welcome");
     assert_eq!(get(&page, "Body of WELCOME", "policy_limit", &bob.welcome), 100);
     // The same HELLO again: the same client.
     bob.hello("bob", &ring, &[("code", spill), ("count", 100)]);
@@ -284,8 +290,7 @@ fn what_is_lost_is_told_as_the_page_says() {
     let mut ann = connect(&page, &name, "ann");
     let slots = page.value("Limits", "reply slots") as u32;
     let mut bob = Client::connect(&page, &name, &reply_ring(&name, "bob"), "bob", Hello { slots, ..USUAL })
-        .ok()
-        .expect("welcome");
+        .expect("bob is welcome");
     let mut room = 0;
     for client in [&mut ann, &mut bob] {
         let join = client.send("JOIN", "", "lobby", &[]);
@@ -348,17 +353,21 @@ fn a_client_made_of_the_page_sleeps_until_the_server_wakes_it() {
     let mut ann = connect(&page, &name, "ann");
     let join = ann.send("JOIN", "", "lobby", &[]);
     ann.answer(join);
+    let (told, tells) = mpsc::channel();
     thread::scope(|scope| {
         let sleeper = scope.spawn(|| {
             let page = Page::read();
             let mut bob = connect(&page, &name, "bob");
             let join = bob.send("JOIN", "", "lobby", &[]);
             bob.answer(join);
+            // Until here it slept for answers.
+            told.send(()).unwrap();
             let woken = bob.sleep();
             bob.disappear();
             woken
         });
         ann.await_kind("JOINED");
+        tells.recv_timeout(LONG).unwrap();
         let ring = halyard_ring::RingName::new(&reply_ring(&name, "bob")).unwrap();
         let view = RingView::open(&ring).unwrap();
         until("bob asleep", || {

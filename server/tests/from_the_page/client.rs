@@ -61,7 +61,7 @@ pub(crate) struct Hello<'a> {
 pub(crate) const USUAL: Hello<'_> = Hello { slots: 256, fields: &[] };
 
 /// The nonce of every HELLO here; each reply ring has one HELLO only.
-const NONCE: u64 = 0x6e6f_6e63_65;
+const NONCE: u64 = 0x5eed;
 
 impl<'p> Client<'p> {
     /// Makes the reply ring and shakes hands. `Err`: the REFUSED.

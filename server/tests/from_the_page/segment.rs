@@ -1,9 +1,11 @@
-//! A segment by hand: system calls, and atomics at the offsets that the page's tables give. Nothing of Halyard's code.
+//! A segment by hand: system calls, and atomics at the offsets that the page's tables give. Nothing of Halyard's
+//! code.
 
 use std::ffi::CString;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::ptr;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 use nix::libc;
@@ -64,6 +66,11 @@ pub(crate) fn identity(page: &Page) -> u64 {
     let start: u64 = after.split_ascii_whitespace().nth(22 - 3).expect("field 22").parse().expect("a number");
     page.bits("Identity word", "pid").with(u64::from(std::process::id()))
         | page.bits("Identity word", "start").with(start)
+}
+
+/// The number of this process's pid namespace.
+pub(crate) fn pid_namespace() -> u64 {
+    std::fs::metadata("/proc/self/ns/pid").expect("/proc is there").ino()
 }
 
 /// CLOCK_MONOTONIC.
@@ -149,6 +156,9 @@ impl<'p> Segment<'p> {
             ("total_size", len as u64),
             ("grace_ns", 5_000_000),
             ("slots_offset", slots_offset as u64),
+            ("pid_namespace", pid_namespace()),
+            // Of the two ways of fencing, the one without `membarrier`; the engine's rings have the other.
+            ("asymmetric", 0),
         ];
         for (field, value) in settings {
             segment.set(field, value);
@@ -205,6 +215,7 @@ impl<'p> Segment<'p> {
             ("slots_offset", segment.slots_offset as u64),
             ("total_size", segment.slots_offset as u64 + segment.stride as u64 * segment.capacity),
             ("total_size", len as u64),
+            ("pid_namespace", pid_namespace()),
         ];
         for (field, value) in expected {
             assert_eq!(segment.get(field), value, "{field} of {name}");
@@ -230,6 +241,17 @@ impl<'p> Segment<'p> {
     /// Stamps the heartbeat of the ring's creator.
     pub(crate) fn beat(&self) {
         self.word64("creator_beat").store(now_ns(), Ordering::Release);
+    }
+
+    /// Between the announcement of a sleep and the second look (section 4.6).
+    pub(crate) fn sleep_fence(&self) {
+        fence(Ordering::SeqCst);
+        if self.get("asymmetric") != 0 {
+            let command = self.page.value("Fixed numbers", "MEMBARRIER_GLOBAL_EXPEDITED");
+            // SAFETY: no memory is passed.
+            let result = unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) };
+            assert_eq!(result, 0, "the kernel could do it when the ring was made");
+        }
     }
 
     fn semaphore(&self, bed: Bed) -> *mut libc::sem_t {
@@ -327,7 +349,8 @@ impl<'p> Segment<'p> {
 
     fn at<T>(&self, offset: usize) -> &T {
         assert!(offset + size_of::<T>() <= self.len && offset.is_multiple_of(align_of::<T>()));
-        // SAFETY: `T` is AtomicU32 or AtomicU64, for which any bytes do; inside the mapping and aligned, as asserted.
+        // SAFETY: `T` is AtomicU32 or AtomicU64, for which any bytes do; it lies inside the mapping and is aligned, as
+        // asserted.
         unsafe { &*self.base.add(offset).cast::<T>() }
     }
 }

@@ -127,8 +127,8 @@ impl<'p> End<'p> {
         }
     }
 
-    /// Writes into a claimed position and publishes it. False if the consumer has passed over it; then the slot has
-    /// been given back.
+    /// Writes into a claimed position and publishes it. False if the consumer has passed over it; then the slot
+    /// has been given back.
     pub(crate) fn publish(&self, position: u64, record: &[u8]) -> bool {
         self.segment.write(position, record);
         let ready = State { position, owner: self.owner, phase: self.numbers.ready };
@@ -172,7 +172,8 @@ impl<'p> End<'p> {
         }
     }
 
-    /// Publishes a record, asleep on `space` while there is no room (section 4.6). True if a token ended a sleep.
+    /// Publishes a record, asleep on `space` while there is no room (section 4.6). True if a token ended a
+    /// sleep.
     pub(crate) fn push_sleeping(&mut self, record: &[u8], limit: Duration) -> Result<bool, Refused> {
         let mut woken = false;
         loop {
@@ -181,7 +182,7 @@ impl<'p> End<'p> {
                 other => return other.map(|()| woken),
             }
             self.segment.word32("writers.waiting").fetch_add(1, Ordering::Relaxed);
-            fence(Ordering::SeqCst);
+            self.segment.sleep_fence();
             let again = self.push(record);
             let token = again == Err(Refused::Full) && self.segment.sleep(Bed::Space, limit);
             woken |= token;
@@ -245,17 +246,20 @@ impl<'p> End<'p> {
     /// Passes over the claim of `owner` at the head (section 4.8).
     pub(crate) fn void(&mut self, owner: u64) -> bool {
         let claimed = State { position: self.next, owner, phase: self.numbers.claimed };
+        let quarantined = self.segment.word64("cold.quarantined");
+        quarantined.fetch_add(1, Ordering::Relaxed);
         let voided = self.swap(self.next, self.word(claimed), State { phase: self.numbers.void, ..claimed });
         if voided {
-            self.segment.word64("cold.quarantined").fetch_add(1, Ordering::Relaxed);
             self.advance();
             self.wake_producers();
+        } else {
+            quarantined.fetch_sub(1, Ordering::Relaxed);
         }
         voided
     }
 
-    /// Takes the next record, asleep on `ready` until one comes or `limit` is over (section 4.6). Says also whether a
-    /// token ended a sleep.
+    /// Takes the next record, asleep on `ready` until one comes or `limit` is over (section 4.6). Says also whether
+    /// a token ended a sleep.
     pub(crate) fn pop_sleeping(&mut self, limit: Duration) -> (Result<Vec<u8>, Refused>, bool) {
         let mut woken = false;
         loop {
@@ -264,7 +268,7 @@ impl<'p> End<'p> {
                 return (record, woken);
             }
             self.segment.word32("reader.waiting").store(1, Ordering::Relaxed);
-            fence(Ordering::SeqCst);
+            self.segment.sleep_fence();
             // First `closed`, then the head once more.
             let closed = self.segment.is_closed();
             let record = self.pop();

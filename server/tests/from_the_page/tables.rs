@@ -14,11 +14,12 @@ use halyard_ring::{
     Beat, CAPACITY_MAX, LAYOUT_VERSION, MAGIC, Mode, OWNERS_MAX, Phase, RING_NAME_MAX, Ring, RingKind,
     RingOptions, RingView, SLOT_HEAD,
 };
+use nix::libc;
 
 use super::page::{Field, Page};
-use super::segment::{Segment, identity, now_ns};
+use super::segment::{Segment, identity, now_ns, pid_namespace};
 use super::slots::End;
-use super::unused_name;
+use super::{Made, unused_name};
 
 /// Compares a layout table with a structure: every field, and none besides.
 macro_rules! check_layout {
@@ -125,6 +126,8 @@ fn numbers_mean_what_the_page_says() {
         ("OWNER_SIZE", 64),
         ("OWNERS_MAX", u64::from(OWNERS_MAX)),
         ("CAPACITY_MAX", u64::from(CAPACITY_MAX)),
+        ("MEMBARRIER_GLOBAL_EXPEDITED", libc::MEMBARRIER_CMD_GLOBAL_EXPEDITED as u64),
+        ("MEMBARRIER_REGISTER_GLOBAL_EXPEDITED", libc::MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED as u64),
         ("SLOT_HEAD", SLOT_HEAD as u64),
         ("CHAT_RECORD", size_of::<Record>() as u64),
     ];
@@ -149,11 +152,31 @@ fn numbers_mean_what_the_page_says() {
 }
 
 #[test]
+fn words_are_made_of_the_bits_that_the_page_says() {
+    let page = Page::read();
+    for (table, names) in
+        [("State word", &["phase", "owner", "sequence"][..]), ("Identity word", &["pid", "start", "reaping"])]
+    {
+        assert_eq!(page.names(table), names);
+        let bits = names.iter().map(|name| page.bits(table, name));
+        let whole =
+            bits.map(|bits| (bits.with(u64::MAX), bits.count())).fold((0, 0), |(word, count), more| {
+                assert_eq!(word & more.0, 0, "{table} overlaps");
+                (word | more.0, count + more.1)
+            });
+        assert_eq!(whole, (u64::MAX, 64), "{table}");
+    }
+    // 0 is nobody, and the last number is kept free.
+    assert_eq!(page.bits("State word", "owner").mask(), u64::from(OWNERS_MAX) + 1);
+    assert_eq!(page.bits("Identity word", "pid").mask() + 1, 1 << 22, "PID_MAX_LIMIT of Linux");
+}
+
+#[test]
 fn headers_lie_as_the_page_says() {
     let page = Page::read();
     let name = unused_name("header");
     let options = RingOptions::mpsc(8).owners(3).schema(0x1234).grace(Duration::from_millis(7));
-    let ring = Ring::<Record>::create(&name, &options).unwrap();
+    let ring = Made::new(&name, &options);
     let seen = Segment::open(&page, name.as_str()).unwrap();
     let view = RingView::open(&name).unwrap();
     let left: RefCell<BTreeSet<String>> = RefCell::new(page.names("Header").iter().cloned().collect());
@@ -186,6 +209,9 @@ fn headers_lie_as_the_page_says() {
     check("total_size", view.size() as u64);
     check("grace_ns", 7_000_000);
     check("slots_offset", 4096);
+    check("pid_namespace", pid_namespace());
+    // Whether this process takes part in barriers, which it does as soon as it has a ring.
+    check("asymmetric", u64::from(membarrier(&page, "MEMBARRIER_REGISTER_GLOBAL_EXPEDITED")));
 
     // What moves.
     let mut producer = ring.producer().unwrap();
@@ -245,7 +271,12 @@ fn headers_lie_as_the_page_says() {
     ring.close();
     check("reader.closed", 1);
     assert_eq!(left.into_inner(), BTreeSet::new(), "not looked at");
-    ring.unlink().unwrap();
+}
+
+fn membarrier(page: &Page, command: &str) -> bool {
+    let command = page.value("Fixed numbers", command);
+    // SAFETY: no memory is passed.
+    unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
 }
 
 #[test]

@@ -4,13 +4,13 @@ use std::thread;
 use std::time::Duration;
 
 use halyard_ring::chat::{Kind, Record};
-use halyard_ring::{PopError, PushError, Ring, RingOptions, Voided, Wait};
+use halyard_ring::{PopError, PushError, RingOptions, Voided, Wait};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::page::Page;
 use super::segment::Segment;
 use super::slots::{End, Refused};
-use super::{LONG, until, unused_name};
+use super::{LONG, Made, until, unused_name};
 
 fn numbered(number: u64) -> Record {
     let mut record = Record::new(Kind::Ping);
@@ -27,7 +27,7 @@ fn a_producer_of_the_page_fills_the_engines_rings() {
     let page = Page::read();
     for options in [RingOptions::spsc(4), RingOptions::mpsc(4).owners(2)] {
         let name = unused_name("push");
-        let ring = Ring::<Record>::create(&name, &options).unwrap();
+        let ring = Made::new(&name, &options);
         let mut consumer = ring.consumer().unwrap();
         let mut producer = End::producer(Segment::open(&page, name.as_str()).unwrap());
         let mut next = 1;
@@ -46,7 +46,6 @@ fn a_producer_of_the_page_fills_the_engines_rings() {
         assert_eq!(producer.push(numbered(0).as_bytes()), Err(Refused::Closed));
         producer.leave();
         assert_eq!(ring.inspect().producers, []);
-        ring.unlink().unwrap();
     }
 }
 
@@ -55,7 +54,7 @@ fn each_wakes_the_other() {
     let page = Page::read();
     for options in [RingOptions::spsc(2), RingOptions::mpsc(2)] {
         let name = unused_name("wake");
-        let ring = Ring::<Record>::create(&name, &options).unwrap();
+        let ring = Made::new(&name, &options);
         let asleep = |space: bool| {
             let seen = ring.inspect();
             let semaphore = if space { seen.space } else { seen.ready }.unwrap();
@@ -109,7 +108,6 @@ fn each_wakes_the_other() {
             ring.close();
             assert_eq!(reader.join().unwrap(), (Ok(5), true, (Err(Refused::Closed), true)));
         });
-        ring.unlink().unwrap();
     }
 }
 
@@ -117,7 +115,7 @@ fn each_wakes_the_other() {
 fn a_claim_of_the_page_that_took_too_long_is_passed_over_and_given_back() {
     let page = Page::read();
     let name = unused_name("late");
-    let ring = Ring::<Record>::create(&name, &RingOptions::mpsc(4).grace(Duration::from_millis(1))).unwrap();
+    let ring = Made::new(&name, &RingOptions::mpsc(4).grace(Duration::from_millis(1)));
     let mut consumer = ring.consumer().unwrap();
     let mut other = ring.producer().unwrap();
     let mut late = End::producer(Segment::open(&page, name.as_str()).unwrap());
@@ -145,14 +143,13 @@ fn a_claim_of_the_page_that_took_too_long_is_passed_over_and_given_back() {
     for number in 20..24 {
         assert_eq!(consumer.try_pop().unwrap().number, number);
     }
-    ring.unlink().unwrap();
 }
 
 #[test]
 fn a_consumer_of_the_page_passes_over_a_claim_of_the_engine() {
     let page = Page::read();
     let name = unused_name("void");
-    let ring = Ring::<Record>::create(&name, &RingOptions::mpsc(4)).unwrap();
+    let ring = Made::new(&name, &RingOptions::mpsc(4));
     let (mut late, mut other) = (ring.producer().unwrap(), ring.producer().unwrap());
     let owner = u64::from(late.owner());
     let mut consumer = End::consumer(Segment::open(&page, name.as_str()).unwrap());
@@ -180,5 +177,4 @@ fn a_consumer_of_the_page_passes_over_a_claim_of_the_engine() {
         other.try_push(numbered(number)).unwrap();
         assert_eq!(consumer.pop().map(|record| number_of(&record)), Ok(number));
     }
-    ring.unlink().unwrap();
 }

@@ -26,7 +26,7 @@ plain text         say it to the room
 /ping              how fast the server answers
 /quit              leave for good (also Ctrl-D, Ctrl-C)
 //text             say \"/text\"
-Ctrl-R             show again what you are typing, after others' lines came between";
+Ctrl-R             show again what you are typing when a line came between";
 
 /// Reads a typed line; the error says what is wrong with it.
 pub(super) fn parse(line: &str) -> Result<Typed, String> {

@@ -115,9 +115,7 @@ fn connect_or_host(options: &ClientOptions) -> Result<(Client, Option<Server>)> 
         let name = options.server().clone();
         match Server::start(Config { name: name.clone(), ..Config::default() }) {
             Ok(server) => {
-                note(&format!(
-                    "no server \"{name}\" was running: this chat hosts it now, and it ends with this chat"
-                ));
+                note(&format!("no server \"{name}\" is running: this chat hosts it while it lasts"));
                 host = Some(server);
             }
             Err(StartError::Held { .. }) => thread::sleep(std::time::Duration::from_millis(20)),

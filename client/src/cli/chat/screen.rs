@@ -5,6 +5,7 @@
 //! was typed is cleared when Enter is hit, because it comes back from the server in its place in the room's order.
 
 use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
 
 use unicode_width::UnicodeWidthStr;
 
@@ -17,9 +18,15 @@ pub(super) struct Screen {
     clear_err: bool,
     /// What is typed appears where the lines are printed.
     echoes: bool,
-    /// Something was printed since Enter was last hit: typing may have been cut in two.
-    printed: bool,
+    /// When Enter was last hit.
+    entered: Instant,
+    /// When something was last printed since then: typing may have been cut in two.
+    printed: Option<Instant>,
 }
+
+/// What is printed this soon after Enter finds nobody typing the next line yet. What is entered this soon after
+/// Enter was not typed but pasted.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// To the start of the row, and clear it.
 const CLEAR_ROW: &str = "\r\u{1b}[K";
@@ -33,7 +40,8 @@ impl Screen {
             clear_out,
             clear_err: obeys && io::stderr().is_terminal(),
             echoes: clear_out && io::stdin().is_terminal(),
-            printed: false,
+            entered: Instant::now(),
+            printed: None,
         }
     }
 
@@ -44,14 +52,14 @@ impl Screen {
 
     /// A line of the chat.
     pub(super) fn line(&mut self, line: &str) -> Result<()> {
-        self.printed = true;
+        self.printed = Some(Instant::now());
         let clear = if self.clear_out { CLEAR_ROW } else { "" };
         self.out.raw(&format!("{clear}{line}\n"))
     }
 
     /// A line for the person at the keyboard, on standard error.
     pub(super) fn note(&mut self, text: &str) {
-        self.printed = true;
+        self.printed = Some(Instant::now());
         let clear = if self.clear_err { CLEAR_ROW } else { "" };
         let mut lines = String::new();
         for line in text.lines() {
@@ -61,22 +69,41 @@ impl Screen {
         let _ = io::stderr().write_all(lines.as_bytes());
     }
 
-    /// Clears the line that was just typed.
+    /// Clears the line that was just typed, as far as it is known where it stands.
     pub(super) fn erase_typed(&mut self, typed: &str) -> Result<()> {
-        let printed = std::mem::take(&mut self.printed);
+        let (entered, printed) = (self.entered, self.printed);
+        self.keep_typed();
         if !self.echoes {
             return Ok(());
         }
         let columns = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
-        let rows = rows_of(typed, columns);
-        // If lines came between, how many rows the rest of it took is unknown; no row of others must go.
-        let rows = if printed { 1 } else { rows };
-        self.out.raw(&format!("\u{1b}[{rows}A\r\u{1b}[J"))
+        match rows_to_erase(printed.map(|at| at - entered), entered.elapsed(), rows_of(typed, columns)) {
+            0 => {
+                // The next line of the same paste stands no more certainly.
+                self.printed = Some(self.entered);
+                Ok(())
+            }
+            rows => self.out.raw(&format!("\u{1b}[{rows}A\r\u{1b}[J")),
+        }
     }
 
     /// Enter was hit on a line that stays.
     pub(super) fn keep_typed(&mut self) {
-        self.printed = false;
+        self.entered = Instant::now();
+        self.printed = None;
+    }
+}
+
+/// How many rows to clear above the cursor for a typed line of `rows` rows, when `printed` after the Enter before it
+/// something was last printed, and it took `typed` until this Enter. No row of others must go.
+fn rows_to_erase(printed: Option<Duration>, typed: Duration, rows: usize) -> usize {
+    match printed {
+        None => rows,
+        // Pasted: the terminal has shown several lines at once, and what was printed stands below them.
+        Some(_) if typed < PAUSE => 0,
+        Some(printed) if printed < PAUSE => rows,
+        // It may have been cut in two; only the last row is certain to be its own.
+        Some(_) => 1,
     }
 }
 
@@ -90,6 +117,15 @@ fn rows_of(line: &str, columns: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_row_of_others_is_erased() {
+        let ms = Duration::from_millis;
+        assert_eq!(rows_to_erase(None, ms(1), 3), 3);
+        assert_eq!(rows_to_erase(Some(ms(2)), ms(3000), 3), 3);
+        assert_eq!(rows_to_erase(Some(ms(1000)), ms(3000), 3), 1);
+        assert_eq!(rows_to_erase(Some(ms(2)), ms(3), 1), 0);
+    }
 
     #[test]
     fn long_and_wide_lines_take_more_rows() {

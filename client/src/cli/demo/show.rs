@@ -49,12 +49,13 @@ impl Show {
 
     /// Who plays, and the head of the table.
     pub(super) fn title(&self, server: &ServerName, server_pid: u32, players: &[(&str, u32)]) -> String {
-        let mut text = self.paint.apply(Style::Bold, "Six processes talk through shared memory");
-        let _ = write!(text, "\nserver {server} is process {server_pid};");
-        for (index, (nick, pid)) in players.iter().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            let _ = write!(text, "{comma} {} {pid}", self.nick(index, nick));
-        }
+        let title = self.paint.apply(Style::Bold, "Six processes talk through shared memory");
+        let cast: Vec<String> = players
+            .iter()
+            .enumerate()
+            .map(|(index, (nick, pid))| format!("{} {pid}", self.nick(index, nick)))
+            .collect();
+        let mut text = format!("{title}\n{server} is process {server_pid}\nits clients: {}", cast.join(", "));
         let head = format!(
             "  {:<8}{:<6}{:<9}{:<width$}{:>10}{:>4}",
             "ROOM",
@@ -129,7 +130,7 @@ impl Show {
         }
         let _ = write!(
             text,
-            "\nThe senders waited for nobody; their latest line was {} late.\n\
+            "\nThe senders kept their beat and waited for nobody; the latest line went out {} late.\n\
              Every line arrived exactly once and in order at each of its receivers.\n\
              All processes have ended; nothing of {server} is left in /dev/shm.\n",
             latency(late_ns),

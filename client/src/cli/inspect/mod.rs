@@ -122,6 +122,10 @@ fn readable(found: &Found) -> Result<&Picture> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use halyard_ring::{Ring, RingOptions};
+
     use super::*;
 
     #[test]
@@ -139,6 +143,39 @@ mod tests {
             assert!(candidates(&ServerName::default(), Some(bad), None).is_err(), "{bad:?}");
             assert!(candidates(&ServerName::default(), Some("dev"), Some(bad)).is_err(), "{bad:?}");
         }
+    }
+
+    /// A segment's bytes are whatever other processes wrote there.
+    #[test]
+    fn no_word_of_a_segment_can_break_the_tools() {
+        let name = RingName::new(&format!("inspect-fuzz-{}", std::process::id())).unwrap();
+        let path = format!("/dev/shm/halyard.{name}");
+        let ring = Ring::<u64>::create(&name, &RingOptions::mpsc(16).owners(4)).unwrap();
+        let (mut quick, mut slow) = (ring.producer().unwrap(), ring.producer().unwrap());
+        let claim = slow.try_claim().unwrap();
+        quick.push(1).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        ring.unlink().unwrap();
+        drop(claim);
+        let mut drawn = 0;
+        for offset in (0..bytes.len()).step_by(8) {
+            for word in [0, 1, 1 << 62, u64::MAX, 0x5a5a_5a5a_5a5a_5a5a, 0xffff_ffff, 0xffff_ffff_0000_0000] {
+                let mut bytes = bytes.clone();
+                bytes[offset..offset + 8].copy_from_slice(&word.to_ne_bytes());
+                fs::write(&path, &bytes).unwrap();
+                let found = Found::look(&name).unwrap();
+                match &found.picture {
+                    Ok(picture) => {
+                        drawn += 1;
+                        let lines = draw::draw(picture, Some(&found.life), None, &Paint::plain(Some(80)));
+                        assert!(lines.len() > 10 && json_line(&found, picture).ends_with("}\n"));
+                    }
+                    Err(_) => assert!(found.fault().is_some()),
+                }
+            }
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(drawn > bytes.len() / 8, "most words are only shown: {drawn}");
     }
 
     #[test]

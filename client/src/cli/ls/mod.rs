@@ -77,8 +77,11 @@ fn server_line(server: &ServerRings, paint: &Paint) -> String {
 fn table(rings: &[Found], paint: &Paint) -> Vec<String> {
     let titles = ["RING", "KIND", "FILL", "RECORD", "BYTES", "OWNER", "STATE", "BEAT"];
     let numbers = ["FILL", "RECORD", "BYTES", "BEAT"];
-    let mut table =
-        Table::titled(&titles.map(|t| if numbers.contains(&t) { Cell::number(t) } else { Cell::text(t) }));
+    let titles =
+        titles.map(|title| if numbers.contains(&title) { Cell::number(title) } else { Cell::text(title) });
+    // Where no ring can be looked at there are only reasons, and the titles would be about nothing.
+    let seen = rings.iter().any(|ring| ring.picture.is_ok());
+    let mut table = if seen { Table::titled(&titles) } else { Table::default() };
     for ring in rings {
         let name = Cell::text(ring.short_name());
         let picture = match &ring.picture {

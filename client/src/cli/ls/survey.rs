@@ -26,7 +26,7 @@ pub(crate) enum Life {
 }
 
 impl Life {
-    pub(crate) fn of(name: &RingName) -> Self {
+    fn of(name: &RingName) -> Self {
         match creator_lives(name) {
             Ok(Some(true)) => Self::Alive,
             Ok(Some(false)) => Self::Dead,
@@ -147,9 +147,29 @@ pub(crate) struct Found {
     pub(crate) picture: Result<Picture, OpenError>,
 }
 
+/// What stands under a ring's names where only regular files should be. Opening a pipe, say, would wait for ever.
+fn obstacle(name: &RingName) -> Option<io::Error> {
+    let files =
+        [name.segment(), format!("/sem.{}", &name.ready()[1..]), format!("/sem.{}", &name.space()[1..])];
+    files.iter().find_map(|file| {
+        let found = fs::symlink_metadata(format!("/dev/shm{file}")).ok()?;
+        (!found.is_file()).then(|| io::Error::other(format!("/dev/shm{file} is no regular file")))
+    })
+}
+
 impl Found {
     /// Looks at a ring; `None` if there is nothing of that name, not even a semaphore.
     pub(crate) fn look(name: &RingName) -> Option<Self> {
+        if let Some(error) = obstacle(name) {
+            let source = io::Error::other(error.to_string());
+            let picture = Err(OpenError::Os { what: "open", name: name.segment(), source });
+            return Some(Self {
+                name: name.clone(),
+                role: parse_ring_name(name),
+                life: Life::Unknown(error),
+                picture,
+            });
+        }
         let picture = RingView::open(name).map(|view| Picture::take(&view));
         let life = Life::of(name);
         if matches!(life, Life::NoSegment) && !has_semaphores(name) {
@@ -190,7 +210,7 @@ impl Found {
     }
 }
 
-pub(crate) fn has_semaphores(name: &RingName) -> bool {
+fn has_semaphores(name: &RingName) -> bool {
     [name.ready(), name.space()].iter().any(|semaphore| Semaphore::file(semaphore).is_some())
 }
 

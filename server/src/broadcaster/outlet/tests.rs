@@ -291,7 +291,8 @@ fn a_long_answer_leaves_room_for_live_records_and_loses_nothing() {
         bench.flush(round);
     }
     kinds.extend(bench.read(100));
-    let count = |wanted| kinds.iter().filter(|seen| matches!(seen, Seen::Other(_, kind) if *kind == wanted)).count();
+    let count =
+        |wanted| kinds.iter().filter(|seen| matches!(seen, Seen::Other(_, kind) if *kind == wanted)).count();
     assert_eq!((count(Kind::Member), count(Kind::Ack), kinds.len()), (90, 1, 92));
     assert!(matches!(kinds.last(), Some(Seen::Other(92, Kind::Ack))));
 }

@@ -1,0 +1,123 @@
+//! The measurements run, say what they compared, and hand out everything they measured. How long things take is not
+//! tested: that is for people to look at.
+
+mod common;
+
+use common::{bench, json, run, text};
+use serde_json::Value;
+
+const SHORT: [&str; 5] = ["--rounds", "2", "--time", "4", "--json"];
+
+/// Runs a measurement; its figures by id.
+fn figures(args: &[&str]) -> Vec<(String, Value)> {
+    let args: Vec<&str> = args.iter().chain(&SHORT).copied().collect();
+    let (output, left) = run(&args);
+    assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+    assert_eq!(left, Vec::<String>::new());
+    assert_eq!(text(&output.stderr), "", "no progress bar where nobody sits");
+    let json = json(&output);
+    assert_eq!(json["arguments"].as_array().map(Vec::len), Some(args.len()));
+    assert!(json["machine"]["cpus"].as_array().is_some_and(|cpus| !cpus.is_empty()));
+    assert!(json["about"][0].as_str().is_some_and(|about| !about.is_empty()));
+    let figures = json["figures"].as_array().unwrap().clone();
+    for figure in &figures {
+        let rounds = figure["rounds"].as_array().unwrap();
+        assert_eq!(rounds.len(), 2, "{}", figure["id"]);
+        assert!(rounds.iter().all(|round| round["count"].as_u64() > Some(0)), "{}", figure["id"]);
+        assert!(
+            rounds.iter().all(|round| round["histogram_v2"].as_str().is_some_and(|text| !text.is_empty()))
+        );
+        let p50 = &figure["p50"];
+        assert!(
+            p50["min"].as_f64() <= p50["median"].as_f64() && p50["median"].as_f64() <= p50["max"].as_f64()
+        );
+    }
+    figures.into_iter().map(|figure| (figure["id"].as_str().unwrap().to_owned(), figure)).collect()
+}
+
+fn ids(figures: &[(String, Value)]) -> Vec<&str> {
+    figures.iter().map(|(id, _)| id.as_str()).collect()
+}
+
+fn two_processors() -> bool {
+    std::thread::available_parallelism().is_ok_and(|count| count.get() >= 2)
+}
+
+#[test]
+fn the_floor_is_lines_semaphores_and_relays() {
+    let figures = figures(&["floor"]);
+    let ids = ids(&figures);
+    for relay in [3, 4] {
+        for waiting in ["spin", "yield", "block", "adaptive"] {
+            assert!(ids.contains(&format!("relay.{relay}.{waiting}").as_str()), "{ids:?}");
+        }
+    }
+    assert!(ids.contains(&"semaphore.same-core"));
+    if two_processors() {
+        assert_eq!(ids[..3], ["line.threads", "line.processes", "semaphore.other-core"]);
+        assert!(figures[1].1["ratio_p50"]["median"].as_f64() > Some(0.0));
+    }
+}
+
+#[test]
+fn a_hop_stands_beside_the_cache_line_of_the_same_run() {
+    if !two_processors() {
+        assert_eq!(run(&["hop"]).0.status.code(), Some(2));
+        return;
+    }
+    let figures = figures(&["hop", "--record", "56,1016", "--wait", "yield,block,adaptive"]);
+    let expected = ["yield", "block", "adaptive"];
+    let hops = [56, 1016].iter().flat_map(|bytes| expected.map(|waiting| format!("hop.{bytes}.{waiting}")));
+    assert_eq!(ids(&figures)[0], "line.processes");
+    assert_eq!(ids(&figures)[1..], hops.collect::<Vec<_>>());
+    assert!(figures[1..].iter().all(|(_, hop)| hop["floor"] == "line.processes"));
+    assert!(figures[1..].iter().all(|(_, hop)| hop["ratio_p50"]["median"].as_f64() > Some(0.0)));
+}
+
+#[test]
+fn a_chat_stands_beside_the_bare_relay_of_the_same_run() {
+    let figures = figures(&["chat", "--wait", "adaptive,block", "--text", "500"]);
+    let of = |how: &str| {
+        let parts = ["loop", "delivery", "stage.router", "stage.broadcaster", "stage.receiver"];
+        let chat = parts.map(|part| format!("chat.{how}.{part}"));
+        [format!("relay.4.{how}")].into_iter().chain(chat).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&figures), [of("adaptive"), of("block")].concat());
+    let whole = &figures[1].1;
+    assert_eq!(whole["floor"], "relay.4.adaptive");
+    assert!(whole["ratio_p50"]["median"].as_f64() > Some(0.0));
+}
+
+#[test]
+fn the_table_shows_the_ratio_to_the_floor() {
+    let (output, _) = run(&["chat", "--rounds", "1", "--time", "4", "--pin", "no"]);
+    let table = text(&output.stdout);
+    assert!(table.contains("p50 / floor") && table.contains(" ×") && table.contains("cores"), "{table}");
+}
+
+#[test]
+fn wrong_options_are_usage_errors() {
+    for args in [
+        &["hop", "--record", "57"][..],
+        &["hop", "--wait", "sleep"],
+        &["hop", "--pin", "0"],
+        &["chat", "--text", "0"],
+        &["chat", "--rounds", "0"],
+        &["replay"],
+        &["replay", "--capacity", "100", "data/night.log"],
+        &["replay", "--speed", "0", "data/night.log"],
+        &["nothing"],
+    ] {
+        let output = bench(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", text(&output.stderr));
+        assert!(!output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn a_processor_that_is_not_there_is_named() {
+    let (output, left) = run(&["hop", "--quick", "--pin", "0,9999"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(text(&output.stderr).contains("9999"), "{}", text(&output.stderr));
+    assert_eq!(left, Vec::<String>::new());
+}

@@ -1,0 +1,11 @@
+//! The `halyard` program's chat commands as their users meet them: real processes, pipes, terminals, signals.
+#![forbid(unsafe_code)]
+
+mod chat;
+mod ends;
+mod hosting;
+mod outages;
+mod pipes;
+mod script;
+mod terminal;
+mod util;

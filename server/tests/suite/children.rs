@@ -1,0 +1,125 @@
+//! Client processes: this test program starts itself again, with a script in the environment.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use halyard_ring::Beat;
+use halyard_ring::chat::{Kind, ServerName};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::Client;
+
+const SERVER: &str = "HALYARD_TEST_SERVER";
+const NICK: &str = "HALYARD_TEST_NICK";
+const ROLE: &str = "HALYARD_TEST_ROLE";
+
+/// A client in a process of its own. It is killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Process {
+    /// Starts a client that plays `role` (see [`plays_its_role`]) and waits until it says that it is ready.
+    pub(crate) fn start(server: &ServerName, nick: &str, role: &str) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "children::plays_its_role", "--nocapture", "--test-threads=1"])
+            .envs([(SERVER, server.as_str()), (NICK, nick), (ROLE, role)])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let mut process = Self { child, output };
+        process.wait_for("ready");
+        process
+    }
+
+    /// Reads the child's output up to a line that contains `word`.
+    pub(crate) fn wait_for(&mut self, word: &str) {
+        let mut line = String::new();
+        while self.output.read_line(&mut line).unwrap() > 0 {
+            if line.contains(word) {
+                return;
+            }
+            line.clear();
+        }
+        panic!("the child ended before it said {word:?}");
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+
+    /// Waits for its end. True if it ended well.
+    pub(crate) fn join(mut self) -> bool {
+        let mut rest = Vec::new();
+        self.output.read_to_end(&mut rest).unwrap();
+        self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn announce(word: &str) {
+    // Not println!, whose line could wait in a buffer of the test harness.
+    let mut out = std::io::stdout();
+    out.write_all(format!("\n{word}\n").as_bytes()).unwrap();
+    out.flush().unwrap();
+}
+
+/// What a child does; without a role in the environment, nothing.
+#[test]
+fn plays_its_role() {
+    let (Ok(server), Ok(nick), Ok(role)) = (std::env::var(SERVER), std::env::var(NICK), std::env::var(ROLE))
+    else {
+        return;
+    };
+    let mut client = Client::connect(&ServerName::new(&server).unwrap(), &nick);
+    client.join("lobby");
+    match role.as_str() {
+        // Reads and beats until the server closes its ring.
+        "member" => {
+            announce("ready");
+            while !client.ring.is_closed() {
+                client.read(Duration::from_millis(20));
+            }
+            while client.read(Duration::ZERO).is_some() {}
+        }
+        // Stops in the middle of writing a command, then tries to finish it when told to go on.
+        "claimant" => {
+            let record = client.command(Kind::Say, "", "from the claimant");
+            let mut claim = client.control.try_claim().unwrap();
+            claim.write_prefix(&record, record.used());
+            announce("ready");
+            client_stops();
+            let voided = claim.publish().is_err();
+            assert!(voided, "the claim was not passed over");
+            client.push(&record);
+            client.ok(record.command);
+            announce("published");
+            while !client.ring.is_closed() {
+                client.ring.beat(Beat::Creator);
+                client.read(Duration::from_millis(20));
+            }
+        }
+        role => panic!("no role {role:?}"),
+    }
+}
+
+/// Stops this process until somebody continues it.
+fn client_stops() {
+    nix::sys::signal::raise(Signal::SIGSTOP).unwrap();
+}

@@ -1,0 +1,13 @@
+//! The server from outside, through its rings: each module is a theme, each test a promise.
+
+mod admission;
+mod children;
+mod commands;
+mod contract;
+mod death;
+mod lifecycle;
+mod nonsense;
+mod overflow;
+mod retries;
+mod support;
+mod texts;
