@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM end a measurement between two rounds trips instead of killing the process, so that names in
+//! SIGINT and SIGTERM end a measurement between two round trips instead of killing the process, so that names in
 //! /dev/shm and /dev/shm/sem.* go with it.
 
 use std::sync::atomic::{AtomicBool, Ordering};

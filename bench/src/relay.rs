@@ -24,7 +24,7 @@ pub(crate) enum Waiting {
     Yield,
     /// Sleep on a semaphore at once
     Block,
-    /// Yield for 50 µs, then sleep
+    /// Pause where cores are to spare, yield for 50 µs, then sleep
     Adaptive,
 }
 

@@ -13,9 +13,11 @@ use crate::{figures, interrupt};
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Effort {
     /// Rounds. What is compared is measured in turn in every round; figures are medians over the rounds
+    /// [default: 7]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: Option<u16>,
     /// How long each measurement of a round takes, milliseconds, after a warm-up of a quarter of that
+    /// [default: 300]
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..=600_000))]
     time: Option<u32>,
     /// Three rounds of 50 ms: a look, not a result

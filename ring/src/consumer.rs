@@ -10,9 +10,10 @@ use crate::Record;
 use crate::error::PopError;
 use crate::memory::Memory;
 use crate::owners::{self, CONSUMER};
-use crate::protocol::{Head, Reader};
+use crate::protocol::{Head, Reader, find_tail};
 use crate::region::Region;
 use crate::slot::{copy_out, copy_out_used};
+use crate::state::State;
 use crate::sync::Ordering;
 use crate::wait::{Pace, Pacer, Wait};
 
@@ -34,14 +35,23 @@ pub struct Consumer<R> {
     reader: Reader<Region>,
     wait: Wait,
     grace: Duration,
-    /// The claimed head that is being waited for, and since when.
-    claimed: Option<(u64, Instant)>,
+    /// The claim at the head that is being waited for.
+    claimed: Option<Sighting>,
     /// When the owners of slots in quarantine were last looked after.
     reaped: Instant,
     nudges: u32,
     /// Counting mode: a token of `ready` whose record was not taken yet.
     token: bool,
     record: PhantomData<fn() -> R>,
+}
+
+/// A moment at which the consumer stood in front of a claim.
+#[derive(Clone, Copy)]
+struct Sighting {
+    at: Instant,
+    /// Every position before this one was taken then: its claim, if it still is one, is older than the sighting. So
+    /// many owners that are stopped at once cost one grace, not one each.
+    tail: u64,
 }
 
 /// How often the owners of slots in quarantine are looked after, while the consumer is idle.
@@ -193,9 +203,10 @@ impl<R: Record> Consumer<R> {
             Err(error) => return Err(error),
         }
         // In front of a claim, no longer than its grace.
-        let limit = self.claimed.map(|(_, since)| (since + self.grace).saturating_duration_since(Instant::now()));
+        let limit = self.claimed.map(|sighting| self.grace.saturating_sub(sighting.at.elapsed()));
         match pacer.pace(limit) {
             Pace::Look => {}
+            Pace::Spin(glances) => self.reader.watch(glances),
             Pace::TimedOut => return Err(PopError::TimedOut),
             Pace::Sleep(max) => self.sleep(max),
         }
@@ -203,7 +214,6 @@ impl<R: Record> Consumer<R> {
     }
 
     fn sleep(&mut self, max: Duration) {
-        self.look_after_quarantine();
         if self.reader.is_counting() {
             if self.token {
                 // A token, and a claim at the head: its owner posts for its own record only.
@@ -220,10 +230,9 @@ impl<R: Record> Consumer<R> {
     #[inline]
     fn ready_now(&mut self) -> Result<(), PopError> {
         if self.reader.is_counting() && !self.token {
+            // Without a token the slots are looked at all the same: nobody posts for a claim whose owner is gone, and
+            // a token may be gone with the consumer before us. One too many is dropped when the ring is empty.
             self.token = self.reader.memory.ready().try_wait();
-            if !self.token {
-                return Err(if self.reader.is_closed() { PopError::Closed } else { PopError::Empty });
-            }
         }
         match self.reader.look() {
             Ok(Head::Ready) => Ok(()),
@@ -239,25 +248,25 @@ impl<R: Record> Consumer<R> {
                 Ok(Head::Empty) => {
                     self.claimed = None;
                     self.reader.freed_for_certain();
+                    self.look_after_quarantine();
                     if self.reader.is_counting() {
                         // The token of a record that was never published, or of `close`.
                         self.token = false;
                     }
-                    // Closed is read first and the head once more after it: what was published before the close is
-                    // still delivered.
-                    if self.reader.is_closed() {
-                        return match self.reader.look() {
-                            Ok(Head::Ready) => Ok(()),
-                            _ => Err(PopError::Closed),
-                        };
+                    if !self.reader.is_closed() {
+                        return Err(PopError::Empty);
                     }
-                    return Err(PopError::Empty);
+                    // Closed was read first, and now the head once more: what was published or claimed before the
+                    // close is still delivered.
+                    look = self.reader.look();
+                    if look == Ok(Head::Empty) {
+                        return Err(PopError::Closed);
+                    }
                 }
                 Ok(Head::Claimed(owner)) => {
                     if !self.is_overdue() {
                         return Err(PopError::Empty);
                     }
-                    self.claimed = None;
                     if self.reader.void(owner) {
                         owners::reap_owner(&self.reader.memory, owner);
                     }
@@ -270,14 +279,13 @@ impl<R: Record> Consumer<R> {
 
     /// Whether the claim at the head has been there for longer than the grace.
     fn is_overdue(&mut self) -> bool {
-        let now = Instant::now();
-        match self.claimed {
-            Some((head, since)) if head == self.reader.head() => now - since >= self.grace,
-            _ => {
-                self.claimed = Some((self.reader.head(), now));
-                self.grace.is_zero()
-            }
-        }
+        let head = self.reader.head();
+        let seen = self.claimed.filter(|sighting| State::free(sighting.tail).ahead_of(head) > 0);
+        let sighting = *self.claimed.insert(seen.unwrap_or_else(|| Sighting {
+            at: Instant::now(),
+            tail: find_tail(&*self.reader.memory),
+        }));
+        sighting.at.elapsed() >= self.grace
     }
 
     fn take<T>(&mut self, copy: impl FnOnce(*const u8) -> T) -> Result<T, PopError> {

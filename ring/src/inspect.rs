@@ -5,7 +5,7 @@ use crate::name::RingName;
 use crate::options::{Mode, RingKind};
 use crate::process::ProcessId;
 use crate::protocol::find_tail;
-use crate::state::{Phase, State};
+use crate::state::State;
 use crate::sync::Ordering;
 
 /// A picture of a ring. Its parts are read one after another while others go on writing: each is true for its own
@@ -153,7 +153,7 @@ pub(crate) fn snapshot<M: Memory>(
         space_wakes: header.consumer.space_posts.load(Ordering::Relaxed),
         voids: header.consumer.voids.load(Ordering::Relaxed),
         holes: header.consumer.holes.load(Ordering::Relaxed),
-        quarantined: slots.iter().filter(|slot| slot.state.phase() == Phase::Void).count() as u32,
+        quarantined: slots.iter().filter(|slot| slot.state.is_quarantined()).count() as u32,
         damaged: header.consumer.damaged.load(Ordering::Relaxed),
     };
     let mut producers = Vec::new();

@@ -3,7 +3,7 @@
 //! Words that different threads write stand 128 bytes apart, since processors fetch cache lines in pairs.
 
 use crate::options::{Mode, RingKind, RingOptions};
-use crate::sync::{AtomicU32, AtomicU64};
+use crate::sync::{AtomicU32, AtomicU64, QuietU32, QuietU64};
 
 /// First eight bytes of every segment.
 pub const MAGIC: [u8; 8] = *b"HALYARD\0";
@@ -34,26 +34,26 @@ impl<T> core::ops::Deref for Apart<T> {
 /// Written once by the creator, before `status` becomes READY.
 #[repr(C)]
 pub(crate) struct Identity {
-    pub(crate) magic: AtomicU64,
-    pub(crate) layout_version: AtomicU32,
-    pub(crate) status: AtomicU32,
-    pub(crate) kind: AtomicU32,
-    pub(crate) mode: AtomicU32,
-    pub(crate) capacity: AtomicU32,
-    pub(crate) record_size: AtomicU32,
-    pub(crate) stride: AtomicU32,
-    pub(crate) owners: AtomicU32,
-    pub(crate) schema: AtomicU64,
-    pub(crate) epoch: AtomicU64,
-    pub(crate) creator: AtomicU64,
-    pub(crate) created_unix_ns: AtomicU64,
-    pub(crate) total_size: AtomicU64,
-    pub(crate) grace_ns: AtomicU64,
-    pub(crate) slots_offset: AtomicU64,
+    pub(crate) magic: QuietU64,
+    pub(crate) layout_version: QuietU32,
+    pub(crate) status: QuietU32,
+    pub(crate) kind: QuietU32,
+    pub(crate) mode: QuietU32,
+    pub(crate) capacity: QuietU32,
+    pub(crate) record_size: QuietU32,
+    pub(crate) stride: QuietU32,
+    pub(crate) owners: QuietU32,
+    pub(crate) schema: QuietU64,
+    pub(crate) epoch: QuietU64,
+    pub(crate) creator: QuietU64,
+    pub(crate) created_unix_ns: QuietU64,
+    pub(crate) total_size: QuietU64,
+    pub(crate) grace_ns: QuietU64,
+    pub(crate) slots_offset: QuietU64,
     /// Inode of the creator's pid namespace, 0 if unknown: pids mean nothing across namespaces.
-    pub(crate) pid_namespace: AtomicU64,
+    pub(crate) pid_namespace: QuietU64,
     /// 1 if publishers use no fence and sleepers call `membarrier` instead: see `barrier.rs`.
-    pub(crate) asymmetric: AtomicU32,
+    pub(crate) asymmetric: QuietU32,
 }
 
 /// Written by the consumer alone.
@@ -61,15 +61,15 @@ pub(crate) struct Identity {
 pub(crate) struct ConsumerWords {
     /// The next position to read.
     pub(crate) head: AtomicU64,
-    pub(crate) consumed: AtomicU64,
+    pub(crate) consumed: QuietU64,
     /// Claims that this consumer passed over after the grace.
-    pub(crate) voids: AtomicU64,
+    pub(crate) voids: QuietU64,
     /// Positions that carried no record: voided, carried or abandoned.
-    pub(crate) holes: AtomicU64,
-    pub(crate) parks: AtomicU64,
-    pub(crate) space_posts: AtomicU64,
+    pub(crate) holes: QuietU64,
+    pub(crate) parks: QuietU64,
+    pub(crate) space_posts: QuietU64,
     /// Slots that held an impossible state.
-    pub(crate) damaged: AtomicU64,
+    pub(crate) damaged: QuietU64,
 }
 
 /// What every producer reads when it publishes; written when a consumer goes to sleep, and at the end.
@@ -94,20 +94,20 @@ pub(crate) struct WriterWords {
 #[repr(C)]
 pub(crate) struct ColdWords {
     /// Slots in quarantine now. A hint: a process that dies between a slot and this word leaves it off by one.
-    pub(crate) quarantined: AtomicU64,
+    pub(crate) quarantined: QuietU64,
     /// What producers that have left had counted in their owner entries.
-    pub(crate) published: AtomicU64,
-    pub(crate) full_events: AtomicU64,
-    pub(crate) parks: AtomicU64,
-    pub(crate) ready_posts: AtomicU64,
+    pub(crate) published: QuietU64,
+    pub(crate) full_events: QuietU64,
+    pub(crate) parks: QuietU64,
+    pub(crate) ready_posts: QuietU64,
     /// Where the next producer starts to look for a free owner entry.
-    pub(crate) owner_hint: AtomicU64,
+    pub(crate) owner_hint: QuietU64,
 }
 
 /// Heartbeat words, nanoseconds of CLOCK_MONOTONIC; 0 before the first.
 #[repr(C)]
 pub(crate) struct BeatWord {
-    pub(crate) at_ns: AtomicU64,
+    pub(crate) at_ns: QuietU64,
 }
 
 /// The start of every segment.
@@ -126,14 +126,14 @@ pub(crate) struct Header {
 #[repr(C, align(64))]
 pub(crate) struct Owner {
     /// 0, or pid, start time and a flag: see `ProcessId::to_word`.
-    pub(crate) identity: AtomicU64,
+    pub(crate) identity: QuietU64,
     /// The counters below are written by the owner alone.
-    pub(crate) published: AtomicU64,
-    pub(crate) full_events: AtomicU64,
-    pub(crate) parks: AtomicU64,
-    pub(crate) ready_posts: AtomicU64,
+    pub(crate) published: QuietU64,
+    pub(crate) full_events: QuietU64,
+    pub(crate) parks: QuietU64,
+    pub(crate) ready_posts: QuietU64,
     /// Claims of this owner that were voided and that it found so itself.
-    pub(crate) returned: AtomicU64,
+    pub(crate) returned: QuietU64,
 }
 
 /// Offset of the owner table.

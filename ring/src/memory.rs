@@ -22,8 +22,6 @@ pub(crate) trait Memory: Send + Sync + 'static {
     fn read<T>(&self, position: u64, copy: impl FnOnce(*const u8) -> T) -> T;
     /// Hands out the record's bytes for copying in.
     fn write<T>(&self, position: u64, copy: impl FnOnce(*mut u8) -> T) -> T;
-    /// Asks the processor to fetch the slot of `position`, soon to be written. Changes nothing.
-    fn prefetch(&self, position: u64);
     /// The fence between a publisher's store and its look for sleepers (I8).
     fn publish_fence(&self);
     /// The fence between a sleeper's announcement and its second look (I8). False if a wake-up may be missed all the
@@ -39,12 +37,13 @@ pub(crate) trait Memory: Send + Sync + 'static {
 pub(crate) use modeled::Modeled;
 
 #[cfg(all(test, loom))]
+#[expect(unsafe_code, reason = "loom's cells are not Sync; it checks itself how they are reached")]
 mod modeled {
     use super::*;
     use crate::layout::{Apart, BeatWord, ColdWords, ConsumerWords, Identity, ReaderWords, WriterWords};
     use crate::options::RingOptions;
     use crate::state::State;
-    use crate::sync::{AtomicU32, Ordering, fence};
+    use crate::sync::{AtomicU32, Ordering, QuietU32, QuietU64, fence};
     use loom::cell::UnsafeCell;
 
     /// A ring of 8-byte records made of loom's own cells: loom reports any access to a record's bytes that is not
@@ -63,64 +62,59 @@ mod modeled {
     // SAFETY: as above.
     unsafe impl Send for Modeled {}
 
-    fn word() -> AtomicU64 {
-        AtomicU64::new(0)
-    }
-
     impl Modeled {
         pub(crate) fn new(options: &RingOptions) -> Self {
             let shape = Shape::new(options, 8);
-            let small = || AtomicU32::new(0);
             let header = Header {
                 identity: Apart(Identity {
-                    magic: word(),
-                    layout_version: small(),
-                    status: small(),
-                    kind: small(),
-                    mode: small(),
-                    capacity: small(),
-                    record_size: small(),
-                    stride: small(),
-                    owners: small(),
-                    schema: word(),
-                    epoch: word(),
-                    creator: word(),
-                    created_unix_ns: word(),
-                    total_size: word(),
-                    grace_ns: word(),
-                    slots_offset: word(),
-                    pid_namespace: word(),
-                    asymmetric: small(),
+                    magic: QuietU64::new(0),
+                    layout_version: QuietU32::new(0),
+                    status: QuietU32::new(0),
+                    kind: QuietU32::new(0),
+                    mode: QuietU32::new(0),
+                    capacity: QuietU32::new(0),
+                    record_size: QuietU32::new(0),
+                    stride: QuietU32::new(0),
+                    owners: QuietU32::new(0),
+                    schema: QuietU64::new(0),
+                    epoch: QuietU64::new(0),
+                    creator: QuietU64::new(0),
+                    created_unix_ns: QuietU64::new(0),
+                    total_size: QuietU64::new(0),
+                    grace_ns: QuietU64::new(0),
+                    slots_offset: QuietU64::new(0),
+                    pid_namespace: QuietU64::new(0),
+                    asymmetric: QuietU32::new(0),
                 }),
                 consumer: Apart(ConsumerWords {
-                    head: word(),
-                    consumed: word(),
-                    voids: word(),
-                    holes: word(),
-                    parks: word(),
-                    space_posts: word(),
-                    damaged: word(),
+                    head: AtomicU64::new(0),
+                    consumed: QuietU64::new(0),
+                    voids: QuietU64::new(0),
+                    holes: QuietU64::new(0),
+                    parks: QuietU64::new(0),
+                    space_posts: QuietU64::new(0),
+                    damaged: QuietU64::new(0),
                 }),
-                reader: Apart(ReaderWords { waiting: small(), closed: small(), nudges: small() }),
-                writers: Apart(WriterWords { waiting: small() }),
+                reader: Apart(ReaderWords { waiting: AtomicU32::new(0), closed: AtomicU32::new(0), nudges: AtomicU32::new(0) }),
+                writers: Apart(WriterWords { waiting: AtomicU32::new(0) }),
                 cold: Apart(ColdWords {
-                    quarantined: word(),
-                    published: word(),
-                    full_events: word(),
-                    parks: word(),
-                    ready_posts: word(),
-                    owner_hint: word(),
+                    quarantined: QuietU64::new(0),
+                    published: QuietU64::new(0),
+                    full_events: QuietU64::new(0),
+                    parks: QuietU64::new(0),
+                    ready_posts: QuietU64::new(0),
+                    owner_hint: QuietU64::new(0),
                 }),
-                creator_beat: Apart(BeatWord { at_ns: word() }),
-                peer_beat: Apart(BeatWord { at_ns: word() }),
+                creator_beat: Apart(BeatWord { at_ns: QuietU64::new(0) }),
+                peer_beat: Apart(BeatWord { at_ns: QuietU64::new(0) }),
             };
             let owner = |_| Owner {
-                identity: word(),
-                published: word(),
-                full_events: word(),
-                parks: word(),
-                ready_posts: word(),
-                returned: word(),
+                identity: QuietU64::new(0),
+                published: QuietU64::new(0),
+                full_events: QuietU64::new(0),
+                parks: QuietU64::new(0),
+                ready_posts: QuietU64::new(0),
+                returned: QuietU64::new(0),
             };
             let slot = |i: u32| (AtomicU64::new(State::free(u64::from(i)).0), UnsafeCell::new([0; 8]));
             Self {
@@ -157,7 +151,6 @@ mod modeled {
         fn write<T>(&self, position: u64, copy: impl FnOnce(*mut u8) -> T) -> T {
             self.slot(position).1.with_mut(|bytes| copy(bytes.cast()))
         }
-        fn prefetch(&self, _: u64) {}
         // loom knows no membarrier: the models run with the full fence on both sides.
         fn publish_fence(&self) {
             fence(Ordering::SeqCst);

@@ -21,7 +21,9 @@ pub enum Mode {
     /// The semaphores are only where threads sleep; the slots' sequence numbers are the truth. A push or pop that
     /// need not sleep makes no system call and touches no semaphore.
     Doorbell = 1,
-    /// The textbook bounded buffer: `space` starts at the capacity, `ready` at 0, one token each per record.
+    /// The textbook bounded buffer: `space` starts at the capacity, `ready` at 0, one token each per record. A process
+    /// that is killed between a token and its slot takes the token along: the ring holds one record less from then
+    /// on. That too is the textbook; where processes may be killed use `Doorbell`.
     Counting = 2,
 }
 

@@ -9,7 +9,7 @@ use crate::options::RingKind;
 use crate::process::ProcessId;
 use crate::protocol::free_slots_of;
 use crate::region::Region;
-use crate::state::{Phase, State};
+use crate::state::State;
 use crate::sync::Ordering;
 
 /// Number of the consumer's entry.
@@ -73,10 +73,6 @@ fn attach_single(region: &Region, number: u16) -> Result<(), ProcessId> {
 pub(crate) fn detach(region: &Region, number: u16) {
     if number != CONSUMER {
         fold_counters(region, number);
-        // A claim that was leaked instead of published or dropped would stay in quarantine for ever.
-        if region.header().cold.quarantined.load(Ordering::Relaxed) != 0 {
-            free_slots_of(region, number);
-        }
     }
     region.owner(number).identity.store(0, Ordering::Release);
 }
@@ -115,7 +111,7 @@ pub(crate) fn reap_quarantined(region: &Region) -> Reaped {
     let mut total = Reaped::default();
     for slot in 0..u64::from(region.shape().capacity) {
         let state = State(region.state(slot).load(Ordering::Acquire));
-        if state.phase() == Phase::Void && u32::from(state.owner()) <= region.shape().owners {
+        if state.is_quarantined() && u32::from(state.owner()) <= region.shape().owners {
             add(&mut total, reap_owner(region, state.owner()));
         }
     }

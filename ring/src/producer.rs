@@ -29,14 +29,16 @@ use crate::wait::{Pace, Pacer, Wait};
 pub struct Producer<R> {
     writer: Writer<Region>,
     wait: Wait,
-    /// Counting mode: a token of `space` that no record has used yet.
+    /// Counting mode: a token of `space` that no claim has used yet.
     token: bool,
+    /// A claim handed out and not heard of since: it is in use, or was leaked.
+    lent: Option<Claimed>,
     record: PhantomData<fn(R)>,
 }
 
 impl<R: Record> Producer<R> {
     pub(crate) fn new(region: Arc<Region>, owner: u16) -> Self {
-        Self { writer: Writer::new(region, owner), wait: Wait::default(), token: false, record: PhantomData }
+        Self { writer: Writer::new(region, owner), wait: Wait::default(), token: false, lent: None, record: PhantomData }
     }
 
     /// How to wait for a free slot; adaptive by default.
@@ -123,14 +125,13 @@ impl<R: Record> Producer<R> {
         published
     }
 
+    #[inline]
     fn publish(&mut self, claimed: Claimed) -> Result<(), Voided> {
-        match self.writer.publish(claimed) {
-            Ok(()) => {
-                self.token = false;
-                Ok(())
-            }
-            Err(_) => Err(Voided),
-        }
+        self.writer.publish(claimed).map_err(|_| {
+            // The slot was given back, and the token was not used.
+            self.token = self.writer.is_counting();
+            Voided
+        })
     }
 
     /// Pushes as many of `records` as there is room for now, and wakes the consumer once. Returns how many.
@@ -160,8 +161,21 @@ impl<R: Record> Producer<R> {
     /// # Errors
     /// As [`try_push`](Self::try_push).
     pub fn try_claim(&mut self) -> Result<Claim<'_, R>, PushError<()>> {
+        self.abandon_leaked();
         let claimed = self.reserve()?;
-        Ok(Claim { producer: self, claimed: Some(claimed) })
+        Ok(self.lend(claimed))
+    }
+
+    fn lend(&mut self, claimed: Claimed) -> Claim<'_, R> {
+        self.lent = Some(claimed);
+        Claim { producer: self, claimed: Some(claimed) }
+    }
+
+    /// Gives up a claim that was leaked (`mem::forget`): nobody can write it any more.
+    fn abandon_leaked(&mut self) {
+        if let Some(leaked) = self.lent.take() {
+            self.writer.abandon(leaked);
+        }
     }
 
     /// Claims a slot, waiting for a free one as long as it takes.
@@ -169,8 +183,9 @@ impl<R: Record> Producer<R> {
     /// # Errors
     /// As [`push`](Self::push).
     pub fn claim(&mut self) -> Result<Claim<'_, R>, PushError<()>> {
+        self.abandon_leaked();
         let claimed = self.reserve_waiting(None)?;
-        Ok(Claim { producer: self, claimed: Some(claimed) })
+        Ok(self.lend(claimed))
     }
 
     /// Claims a slot, waiting for a free one for at most `timeout`.
@@ -178,8 +193,9 @@ impl<R: Record> Producer<R> {
     /// # Errors
     /// As [`push_timeout`](Self::push_timeout).
     pub fn claim_timeout(&mut self, timeout: Duration) -> Result<Claim<'_, R>, PushError<()>> {
+        self.abandon_leaked();
         let claimed = self.reserve_waiting(Some(timeout))?;
-        Ok(Claim { producer: self, claimed: Some(claimed) })
+        Ok(self.lend(claimed))
     }
 
     /// Whether `count` records have room now. For the single producer, that stays true until it pushes; among many
@@ -201,17 +217,24 @@ impl<R: Record> Producer<R> {
             }
             self.token = true;
         }
-        self.writer.claim().map_err(|reason| self.refused(reason))
+        let claimed = self.writer.claim().map_err(|reason| self.refused(reason))?;
+        self.token = false;
+        Ok(claimed)
     }
 
     #[cold]
-    fn refused(&self, reason: Reserve) -> PushError<()> {
+    fn refused(&mut self, reason: Reserve) -> PushError<()> {
         match reason {
             Reserve::Full => {
                 self.count_full();
+                // Kept, it would be a slot that nobody else can use.
+                self.pass_token_on();
                 PushError::Full(())
             }
-            Reserve::Closed => PushError::Closed(()),
+            Reserve::Closed => {
+                self.pass_token_on();
+                PushError::Closed(())
+            }
             Reserve::Damaged(damage) => PushError::Corrupt((), damage),
         }
     }
@@ -232,14 +255,32 @@ impl<R: Record> Producer<R> {
             if result == Err(Reserve::Full) {
                 match pacer.pace(None) {
                     Pace::Look => continue,
-                    Pace::TimedOut => return Err(PushError::TimedOut(())),
+                    Pace::Spin(_) => {
+                        core::hint::spin_loop();
+                        continue;
+                    }
+                    Pace::TimedOut => {
+                        self.pass_token_on();
+                        return Err(PushError::TimedOut(()));
+                    }
                     Pace::Sleep(max) => result = self.sleep(max),
                 }
             }
             match result {
                 Err(Reserve::Full) => {}
-                other => return other.map_err(|reason| self.refused(reason)),
+                Err(reason) => return Err(self.refused(reason)),
+                Ok(claimed) => {
+                    self.token = false;
+                    return Ok(claimed);
+                }
             }
+        }
+    }
+
+    /// Counting mode: gives a token back that will not be used, to the next sleeper if there is one.
+    fn pass_token_on(&mut self) {
+        if core::mem::take(&mut self.token) {
+            self.writer.memory.space().post();
         }
     }
 
@@ -269,6 +310,9 @@ impl<R: Record> Producer<R> {
 
 impl<R> Drop for Producer<R> {
     fn drop(&mut self) {
+        if let Some(leaked) = self.lent.take() {
+            self.writer.abandon(leaked);
+        }
         if self.token {
             self.writer.memory.space().post();
         }
@@ -335,6 +379,7 @@ impl<R: Record> Claim<'_, R> {
     /// [`Voided`] if the consumer has passed over the claim: the record was not delivered and the slot was given back.
     pub fn publish(mut self) -> Result<(), Voided> {
         let Some(claimed) = self.claimed.take() else { return Err(Voided) };
+        self.producer.lent = None;
         self.producer.publish(claimed)?;
         self.producer.writer.announce(1);
         Ok(())
@@ -347,7 +392,7 @@ impl<R: Record> Claim<'_, R> {
 impl<R: Record> Drop for Claim<'_, R> {
     fn drop(&mut self) {
         if let Some(claimed) = self.claimed.take() {
-            self.producer.token = false;
+            self.producer.lent = None;
             self.producer.writer.abandon(claimed);
         }
     }

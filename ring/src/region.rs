@@ -125,18 +125,6 @@ impl Memory for Region {
     }
 
     #[inline]
-    fn prefetch(&self, position: u64) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch is a hint and reads nothing; the address is inside the region besides.
-        unsafe {
-            use core::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_ET0>(self.slot(position).as_ptr().cast());
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = position;
-    }
-
-    #[inline]
     fn publish_fence(&self) {
         self.barriers.publish();
     }

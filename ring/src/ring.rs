@@ -24,7 +24,7 @@ use crate::protocol;
 use crate::region::Region;
 use crate::segment::{self, MakeError, Mapping};
 use crate::semaphore::{Semaphore, SemaphoreFile};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, QuietU64};
 use crate::view::{check_can_join, check_header};
 
 /// Permission bits of everything that a ring makes in /dev/shm.
@@ -207,7 +207,7 @@ impl<R> Ring<R> {
         (at != 0).then(|| Duration::from_nanos(monotonic_ns().saturating_sub(at)))
     }
 
-    fn beat_word(&self, whose: Beat) -> &crate::sync::AtomicU64 {
+    fn beat_word(&self, whose: Beat) -> &QuietU64 {
         let header = self.region.header();
         match whose {
             Beat::Creator => &header.creator_beat.at_ns,

@@ -21,7 +21,8 @@ pub enum Phase {
     Claimed = 1,
     /// Published: the consumer may read it.
     Ready = 2,
-    /// Passed over while its owner was writing; in quarantine until the owner comes back or is known dead.
+    /// With an owner: passed over while that one was writing; in quarantine until the owner comes back or is known
+    /// dead. Without: a hole, a position that was given up and carries no record.
     Void = 3,
 }
 
@@ -40,6 +41,17 @@ impl State {
 
     pub(crate) const fn free(position: u64) -> Self {
         Self::new(position, 0, Phase::Free)
+    }
+
+    /// A position that carries no record and whose slot nobody writes: for the next lap as soon as the head is past.
+    pub(crate) const fn hole(position: u64) -> Self {
+        Self::new(position, 0, Phase::Void)
+    }
+
+    /// Whether this is a slot in quarantine: void, and its owner may still write.
+    #[must_use]
+    pub const fn is_quarantined(self) -> bool {
+        matches!(self.phase(), Phase::Void) && self.owner() != 0
     }
 
     /// The low 48 bits of the position that the word speaks of.

@@ -210,8 +210,6 @@ impl Memory for RingView {
         unreachable!("a view has no producer")
     }
 
-    fn prefetch(&self, _: u64) {}
-
     fn publish_fence(&self) {}
 
     fn sleep_fence(&self) -> bool {

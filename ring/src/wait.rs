@@ -107,8 +107,9 @@ impl Wait {
         self
     }
 
-    /// How long a sleep lasts at most before the thread looks again by itself, 100 ms by default. It matters only
-    /// where a peer was killed between publishing a record and waking its reader.
+    /// How long a sleep lasts at most before the thread looks again by itself, 100 ms by default. It matters where a
+    /// peer was killed between publishing a record and waking its reader, and for a producer that went to sleep at the
+    /// very moment at which a consumer freed a few slots and then turned to something else.
     #[must_use]
     pub fn recheck(mut self, time: Duration) -> Self {
         self.recheck = time;
@@ -158,6 +159,8 @@ impl FromStr for Wait {
 pub(crate) enum Pace {
     /// Look again.
     Look,
+    /// Spin: glance so often at the word that is awaited, then look again.
+    Spin(u32),
     /// Sleep on the semaphore for at most this long, then look again.
     Sleep(Duration),
     /// The deadline is over.
@@ -171,15 +174,19 @@ pub(crate) struct Pacer {
     deadline: Option<Instant>,
     rounds: u32,
     yielding_since: Option<Instant>,
+    /// The time for yielding is over.
+    done_yielding: bool,
 }
 
-/// Spinning looks at the clock once in so many rounds.
-const CLOCK_EVERY: u32 = 128;
+/// Glances of a spinning wait between two full looks, which look at the clock, too.
+const GLANCES: u32 = 64;
+/// Yields between two looks at the clock.
+const YIELDS: u32 = 8;
 
 impl Pacer {
     pub(crate) fn new(wait: Wait, timeout: Option<Duration>) -> Self {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        Self { wait, deadline, rounds: 0, yielding_since: None }
+        Self { wait, deadline, rounds: 0, yielding_since: None, done_yielding: false }
     }
 
     /// Pauses or yields as the strategy has it, or says that it is time to sleep or to give up. `limit`: look again
@@ -189,18 +196,15 @@ impl Pacer {
         let round = self.rounds;
         self.rounds = round.wrapping_add(1);
         match self.wait.discipline {
-            Discipline::Spin => {
-                core::hint::spin_loop();
-                if round % CLOCK_EVERY != CLOCK_EVERY - 1 {
-                    return Pace::Look;
-                }
-                self.left().map_or(Pace::TimedOut, |_| Pace::Look)
-            }
-            Discipline::Adaptive if round < self.wait.spins => {
-                core::hint::spin_loop();
+            Discipline::Spin => self.left().map_or(Pace::TimedOut, |_| Pace::Spin(GLANCES)),
+            Discipline::Adaptive if round < self.wait.spins => Pace::Spin(1),
+            Discipline::Block => self.sleep(limit),
+            _ if self.done_yielding => self.sleep(limit),
+            // Most yields go without a look at the clock.
+            _ if !round.is_multiple_of(YIELDS) => {
+                std::thread::yield_now();
                 Pace::Look
             }
-            Discipline::Block => self.sleep(limit),
             discipline => {
                 let now = Instant::now();
                 if self.deadline.is_some_and(|deadline| now >= deadline) {
@@ -208,6 +212,7 @@ impl Pacer {
                 }
                 let since = *self.yielding_since.get_or_insert(now);
                 if discipline == Discipline::Adaptive && now - since >= self.wait.yield_for {
+                    self.done_yielding = true;
                     return self.sleep(limit);
                 }
                 std::thread::yield_now();
@@ -238,11 +243,11 @@ mod tests {
     fn adaptive_yields_then_sleeps_then_gives_up() {
         let wait = Wait::adaptive().spins(3).yield_for(Duration::from_millis(1));
         let mut pacer = Pacer::new(wait, Some(Duration::from_millis(20)));
-        assert!((0..3).all(|_| pacer.pace(None) == Pace::Look));
+        assert!((0..3).all(|_| pacer.pace(None) == Pace::Spin(1)));
         let mut slept = false;
         loop {
             match pacer.pace(None) {
-                Pace::Look => assert!(!slept),
+                Pace::Look | Pace::Spin(_) => assert!(!slept),
                 Pace::Sleep(time) => {
                     assert!(time <= Duration::from_millis(20));
                     slept = true;

@@ -78,7 +78,7 @@ impl Default for Config {
             hang: Duration::from_secs(10),
             retry: Duration::from_secs(1),
             block_max: Duration::from_secs(5),
-            spill_max: 65_536,
+            spill_max: 16_384,
             wait: Wait::adaptive(),
             audit: None,
         }

@@ -92,8 +92,11 @@ struct Options {
 const AFTER_HELP: &str = "\
 Times are written as 500us, 5ms, 2s or 1m.
 
-Exit codes: 0 after a signal and a clean end, 1 on other errors, 2 for options that cannot be used, 75 if another
-server has the name.";
+Exit codes:
+  0   a signal came, and the end was clean
+  1   another error, told on stderr
+  2   options that cannot be used
+  75  another server has the name";
 
 fn default() -> Config {
     Config::default()

@@ -40,8 +40,10 @@ pub struct Server {
     audit: Option<Auditor>,
     /// Ends when the router has ended every session.
     router: Option<JoinHandle<()>>,
-    /// End after the router: liveness, broadcasters, and the steward last.
+    /// Liveness and broadcasters: they end after the router.
     others: Vec<JoinHandle<()>>,
+    /// Ends last, when every chore is done.
+    steward: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -150,10 +152,10 @@ impl Server {
             audit: audit.clone(),
             counters: Arc::clone(&counters),
         });
-        let steward_thread =
+        let work =
             Steward { server: config.name.clone(), chores, notices: Arc::clone(&notices), audit: audit_file };
         others.push(spawn("halyard-live".to_owned(), Box::new(move || liveness.run()))?);
-        others.push(spawn("halyard-steward".to_owned(), Box::new(move || steward_thread.run()))?);
+        let steward_thread = spawn("halyard-steward".to_owned(), Box::new(move || work.run()))?;
         let work = move || {
             let _guard = guard;
             router.run();
@@ -178,6 +180,7 @@ impl Server {
             audit: Some(audit),
             router: Some(router),
             others,
+            steward: Some(steward_thread),
         })
     }
 
@@ -225,9 +228,8 @@ impl Server {
         let Some(router) = self.router.take() else { return self.counters.read() };
         let clients = self.registry.clients().len();
         self.notices.send(Notice::Stop);
-        if router.join().is_err() {
-            tracing::error!("the router ended by a panic");
-        }
+        join(router);
+        self.others.drain(..).for_each(join);
         if let Some(audit) = self.audit.take() {
             let reason = format!("{clients} clients connected");
             audit.write(Line {
@@ -237,11 +239,8 @@ impl Server {
                 ..Line::default()
             });
         }
-        for thread in self.others.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the server ended by a panic");
-            }
-        }
+        // It ends with the last of those who give it chores: the auditor just dropped.
+        self.steward.take().into_iter().for_each(join);
         self.control.close();
         if let Err(error) = self.control.unlink() {
             tracing::warn!(%error, "control ring not removed");
@@ -249,6 +248,13 @@ impl Server {
         let stats = self.counters.read();
         tracing::info!(name = self.config.name.as_str(), delivered = stats.delivered, "stopped");
         stats
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    let name = thread.thread().name().unwrap_or_default().to_owned();
+    if thread.join().is_err() {
+        tracing::error!(name, "a thread of the server ended by a panic");
     }
 }
 

@@ -52,7 +52,7 @@ Exit codes:
   124  time-out
   130  ended by Ctrl-C (chat: 0); 143 by SIGTERM";
 
-/// Chat through shared memory with whoever is logged in on this machine
+/// Chat through shared memory, between all terminals and programs of one user on this machine
 #[derive(Debug, Parser)]
 #[command(name = "halyard", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Cli {

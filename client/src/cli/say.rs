@@ -12,10 +12,8 @@ use super::connect::{NickArgs, connect};
 use super::exit::{Ended, Exit, Failure, Result};
 use super::lines::Lines;
 use super::out::note;
+use super::tail::seconds;
 use super::visible::visible;
-
-/// How long a server that goes away in the middle may stay away.
-const AWAY: Duration = Duration::from_secs(10);
 
 /// Say something in a room: the words given, or standard input, a message a line
 #[derive(Debug, clap::Args)]
@@ -25,8 +23,18 @@ pub(crate) struct SayArgs {
     room: String,
     #[command(flatten)]
     nick: NickArgs,
+    #[command(flatten)]
+    patience: Patience,
     /// The text; without it, every line of standard input is a message
     text: Vec<String>,
+}
+
+/// How long to wait for the server.
+#[derive(Clone, Copy, Debug, clap::Args)]
+struct Patience {
+    /// End with exit code 75 if the server is away, or confirms nothing, for this many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    timeout: Duration,
 }
 
 /// Say something to one person only: the words given, or standard input, a message a line
@@ -34,6 +42,8 @@ pub(crate) struct SayArgs {
 pub(crate) struct DmArgs {
     #[command(flatten)]
     nick: NickArgs,
+    #[command(flatten)]
+    patience: Patience,
     /// Who is meant: a nick, or a client's number
     #[arg(value_name = "TO", value_parser = name)]
     to: String,
@@ -47,22 +57,28 @@ pub(crate) fn name(text: &str) -> std::result::Result<String, halyard_ring::chat
 }
 
 pub(crate) fn say(server: ServerName, args: SayArgs) -> Result {
-    let client = connect(&options(&args.nick, server))?;
+    let client = connect(&options(&args.nick, server, args.patience))?;
     client.join(&args.room)?;
-    send(&client, &args.text, |text| Command::Say { text, action: false })
+    send(&client, args.patience, &args.text, |text| Command::Say { text, action: false })
 }
 
 pub(crate) fn dm(server: ServerName, args: DmArgs) -> Result {
-    let client = connect(&options(&args.nick, server))?;
-    send(&client, &args.text, |text| Command::Dm { to: args.to.clone(), text, action: false })
+    let client = connect(&options(&args.nick, server, args.patience))?;
+    send(&client, args.patience, &args.text, |text| Command::Dm { to: args.to.clone(), text, action: false })
 }
 
-fn options(nick: &NickArgs, server: ServerName) -> ClientOptions {
-    nick.options(server, "").reconnect(Reconnect::Within(AWAY))
+fn options(nick: &NickArgs, server: ServerName, patience: Patience) -> ClientOptions {
+    let Patience { timeout } = patience;
+    nick.options(server, "").reconnect(Reconnect::Within(timeout)).answer_timeout(timeout)
 }
 
-fn send(client: &Arc<Client>, words: &[String], command: impl Fn(String) -> Command) -> Result {
-    let mut batch = Batch { client, lines: HashMap::new(), refused: 0 };
+fn send(
+    client: &Arc<Client>,
+    patience: Patience,
+    words: &[String],
+    command: impl Fn(String) -> Command,
+) -> Result {
+    let mut batch = Batch { client, patience, lines: HashMap::new(), refused: 0 };
     if words.is_empty() {
         let mut lines = Lines::new(io::stdin().lock());
         while let Some(line) = lines.next().map_err(|error| Failure::Io("read standard input", error))? {
@@ -84,6 +100,7 @@ fn send(client: &Arc<Client>, words: &[String], command: impl Fn(String) -> Comm
 /// Messages under way.
 struct Batch<'a> {
     client: &'a Client,
+    patience: Patience,
     /// The line that each unanswered command came from.
     lines: HashMap<u64, u64>,
     refused: u64,
@@ -132,7 +149,7 @@ impl Batch<'_> {
     fn finish(mut self) -> Result {
         // As long as the server is there, it is worth waiting for: it may have thousands of lines before it.
         let mut open = usize::MAX;
-        while !self.client.flush(Duration::from_secs(10)) {
+        while !self.client.flush(self.patience.timeout) {
             self.look();
             if self.lines.len() >= open {
                 return Err(self.unanswered());

@@ -1,6 +1,6 @@
 //! The two halves of a session, on the caller's own threads.
 //!
-//! [`connect`] gives a [`Sender`] and a [`Receiver`]. Neither has a thread of its own: a command goes straight from
+//! [`connect()`] gives a [`Sender`] and a [`Receiver`]. Neither has a thread of its own: a command goes straight from
 //! the caller into the control ring, and a record straight from the reply ring to the caller. That is the shortest
 //! way, for benchmarks and for programs that have a loop already. [`Client`](crate::Client) is built of these halves
 //! and adds what most programs want: threads, waiting for answers, retries, reconnecting.

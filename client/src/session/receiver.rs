@@ -33,6 +33,8 @@ pub struct Receiver {
     room: Room,
     long: Long,
     goodbye: Option<LeaveReason>,
+    /// When the heartbeat was last stamped here.
+    beaten: Instant,
 }
 
 /// The room that this client is in, as far as its ring has told.
@@ -84,6 +86,7 @@ impl Receiver {
             room: Room::default(),
             long: Long::default(),
             goodbye: None,
+            beaten: Instant::now(),
         }
     }
 
@@ -155,20 +158,23 @@ impl Receiver {
             if left.is_zero() {
                 return Ok(None);
             }
-            if !self.wait(left)? {
+            if !self.wait(now, left)? {
                 return Ok(None);
             }
         }
     }
 
     /// Waits in pieces short enough to stamp the heartbeat between them. False: woken by [`Waker::wake`].
-    fn wait(&mut self, left: Duration) -> Result<bool, RecvError> {
-        self.reply.beat();
-        let piece = left.min(self.limits.beat_every());
-        let began = Instant::now();
+    fn wait(&mut self, now: Instant, left: Duration) -> Result<bool, RecvError> {
+        let every = self.limits.beat_every();
+        if now.duration_since(self.beaten) >= every / 2 {
+            self.beaten = now;
+            self.reply.beat();
+        }
+        let piece = left.min(every);
         match self.consumer.wait(piece) {
             Ok(true) => Ok(true),
-            Ok(false) if began.elapsed() < piece => Ok(false),
+            Ok(false) if now.elapsed() < piece => Ok(false),
             Ok(false) => {
                 // What a server left in the ring when it died is delivered first.
                 if !self.reply.server_lives() && !self.consumer.wait(Duration::ZERO).unwrap_or(true) {

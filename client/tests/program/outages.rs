@@ -74,7 +74,7 @@ fn messages_that_nobody_confirms_are_75() {
     let first = server(&place);
     let mut tail = place.start(&["tail", "-r", "lobby"]);
     tail.err.await_line("follows lobby");
-    let mut say = place.start(&["say", "-r", "lobby"]);
+    let mut say = place.start(&["say", "-r", "lobby", "--timeout", "0.5"]);
     say.type_line("one");
     tail.out.await_line("one");
     first.signal(Signal::SIGKILL);

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use halyard_client::{Client, ClientOptions, ServerName};
-use halyard_ring::list_names;
+use halyard_ring::{RingName, list_names, remove_dead};
 use halyard_server::{Config, Server};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -88,7 +88,12 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         drop(self.server.take());
-        if !thread::panicking() {
+        if thread::panicking() {
+            // A test that has failed may leave what the killed left; no other test shall find it.
+            for name in self.names() {
+                let _ = remove_dead(&RingName::new(&name).unwrap());
+            }
+        } else {
             self.await_clean();
         }
     }

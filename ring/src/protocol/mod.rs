@@ -6,12 +6,14 @@
 //! ```text
 //!   FREE(n) ──claim: CAS──► CLAIMED(n,p) ──publish: CAS──► READY(n,p) ──consume: store──► FREE(n+capacity)
 //!                                │  │
-//!           the consumer, after  │  └──abandon: CAS──► FREE(n+capacity)
-//!           the grace: CAS       ▼
-//!                            VOID(n,p) ──a producer, one lap on: CAS──► VOID(n+capacity,p) ──► …
-//!                                │
-//!                                └──its owner is back, or proven dead: CAS──► FREE(n+capacity)
+//!           the consumer, after  │  └──abandon: CAS──────────────────────┐
+//!           the grace: CAS       ▼                                       ▼
+//!                            VOID(n,p) ──its owner is back: CAS──► VOID(n,0) ──head is past──► FREE(n+capacity)
+//!                                │                                       a hole
+//!                                └──a producer, one lap on: CAS──► VOID(n+capacity,p) ──► …
 //! ```
+//!
+//! Whoever has proof that owner `p` is dead turns CLAIMED(n,p) and VOID(n,p) into the hole VOID(n,0), too.
 //!
 //! A single producer writes FREE(n) → READY(n,p) with one plain store and has no claims to lose.
 //!
@@ -19,8 +21,9 @@
 //!
 //! - **I1, one writer.** A record's bytes are written only by the owner of a CLAIMED slot or, in a single-producer
 //!   ring, by the producer of a FREE one; or by an owner that has not noticed yet that its slot is VOID.
-//! - **I2, no gaps.** Position `n + 1` is claimed only after position `n` was taken (claimed, carried or abandoned).
-//!   So a FREE slot at the head means *empty*, and no published record hides behind one that will never come.
+//! - **I2, no gaps.** Position `n + 1` is claimed only after position `n` was taken (claimed or carried), and a claim
+//!   is Release: who sees it sees every position before it taken. So a FREE slot at the head means *empty*, and no
+//!   published record hides behind one that will never come.
 //! - **I3, owner from the start.** The compare-and-swap that takes a slot names its owner: at no moment is a slot
 //!   taken by nobody knows whom.
 //! - **I4, read only what is published.** The consumer copies bytes only out of a READY slot; the Release that made
@@ -29,12 +32,13 @@
 //!   Acquire. So a writer's bytes never run into a reader's copy.
 //! - **I6, quarantine.** A VOID slot leaves that phase only by its owner's hand or after proof that its owner is
 //!   dead. Carrying changes its position and nothing else. So a late writer scribbles on what nobody reads.
-//! - **I7, the head is never lapped.** A slot is carried from `n` to `n + capacity` only when the head has passed
-//!   `n`; every other way to the next lap leads through the consumer, too. So at the head, a slot is at its
-//!   position, or behind it by a lap and VOID, or ahead of it by a lap (two, if its next claim was abandoned as
-//!   well) and then a hole: a position without a record.
+//! - **I7, the head is never lapped.** A slot comes from `n` to `n + capacity` only when the head is past `n`: by the
+//!   consumer's own hand, or by a producer's that has seen so. Not even a producer that abandons claim after claim
+//!   gets further. So at the head a slot is at its position, or behind it by a lap and VOID.
 //! - **I8, no lost wake-up.** Whoever goes to sleep announces it, fences, and looks again; whoever changes what a
-//!   sleeper waits for does so, fences, and then looks for announcements. One of the two sees the other.
+//!   sleeper waits for does so, fences, and then looks for announcements. One of the two sees the other. An
+//!   announcement is taken down only after the post that answers it: a waker that is killed between the two costs a
+//!   surplus token, and surplus tokens cost a look.
 //! - **I9, private truths.** Capacity, stride, mask, one's own position and owner number are private. What is read
 //!   from shared memory is compared with them and can at worst be refused as [`Damage`].
 
@@ -44,7 +48,9 @@ mod writer;
 #[cfg(all(test, loom))]
 mod models;
 
-pub(crate) use reader::{Head, Look, Reader};
+pub(crate) use reader::{Head, Reader};
+#[cfg(not(loom))]
+pub(crate) use reader::Look;
 pub(crate) use writer::{Claimed, Reserve, Writer};
 
 use core::fmt;
@@ -54,7 +60,7 @@ use crate::layout::Shape;
 use crate::memory::Memory;
 use crate::options::{Mode, RingKind};
 use crate::state::{Phase, State};
-use crate::sync::{Ordering, fence};
+use crate::sync::{AtomicU32, Mutant, Ordering, QuietU64, fence, planted};
 
 /// A slot in a state that the protocol cannot lead to: someone else writes into this memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +97,7 @@ pub(crate) fn find_tail<M: Memory>(memory: &M) -> u64 {
     let first = State(memory.state(0).load(Ordering::Acquire));
     // The lap that slot 0's position begins, and whose position 0 is taken.
     let lap = match first.phase() {
+        Phase::Free if planted(Mutant::TailPastFree) => first.sequence(),
         Phase::Free => first.sequence().wrapping_sub(capacity),
         _ => first.sequence(),
     };
@@ -108,41 +115,64 @@ pub(crate) fn find_tail<M: Memory>(memory: &M) -> u64 {
 }
 
 /// Counts up a word that only this thread writes.
-fn bump(word: &crate::sync::AtomicU64) {
+fn bump(word: &QuietU64) {
     word.store(word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }
 
 /// Wakes the consumer if it sleeps or is about to. The caller has fenced (I8). True if it posted.
 fn wake_reader<M: Memory>(memory: &M) -> bool {
     let waiting = &memory.header().reader.waiting;
-    // The swap hands each announcement to one waker: a burst of publishes posts once.
-    let wake = waiting.load(Ordering::Relaxed) != 0 && waiting.swap(0, Ordering::AcqRel) != 0;
-    if wake {
-        memory.ready().post();
+    let turn = waiting.load(Ordering::Relaxed);
+    if turn == 0 {
+        return false;
     }
-    wake
+    // Taken down, so that a burst of publishes posts once; after the post, so that a waker that dies or is stopped
+    // in between leaves it to the next; and only this turn's, so that a slow waker takes no later announcement.
+    if planted(Mutant::AnswerBeforePost) {
+        waiting.store(0, Ordering::Relaxed);
+    }
+    memory.ready().post();
+    if planted(Mutant::AnswerAnyTurn) {
+        waiting.store(0, Ordering::Relaxed);
+    } else {
+        let _ = waiting.compare_exchange(turn, 0, Ordering::Relaxed, Ordering::Relaxed);
+    }
+    true
 }
 
 /// Wakes every producer that sleeps or is about to. The caller has fenced (I8). Returns how many posts it made.
 fn wake_writers<M: Memory>(memory: &M) -> u64 {
     let waiting = &memory.header().writers.waiting;
-    if waiting.load(Ordering::Relaxed) == 0 {
-        return 0;
-    }
+    let announced = waiting.load(Ordering::Relaxed);
     // Never more posts than there can be producers, whatever a broken peer wrote into the count.
-    let sleepers = waiting.swap(0, Ordering::AcqRel).min(memory.shape().owners);
+    let sleepers = announced.min(memory.shape().owners);
+    // At any moment the announcements and the tokens together are at least as many as the sleepers. So the posts
+    // come first, and a waker that dies among them leaves the announcements to the next.
+    if planted(Mutant::AnswerBeforePost) {
+        waiting.store(0, Ordering::Relaxed);
+    }
     for _ in 0..sleepers {
         memory.space().post();
     }
+    if announced != 0 {
+        take_down(waiting, announced);
+    }
     u64::from(sleepers)
+}
+
+/// Takes down `count` announcements of sleeping producers, or what is left of them.
+fn take_down(waiting: &AtomicU32, count: u32) {
+    let _ = waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| Some(now.saturating_sub(count)));
 }
 
 /// Closes the ring and wakes everybody.
 pub(crate) fn close<M: Memory>(memory: &M) {
     memory.header().reader.closed.store(1, Ordering::Release);
     fence(Ordering::SeqCst);
-    wake_reader(memory);
-    wake_writers(memory);
+    if !planted(Mutant::SilentClose) {
+        wake_reader(memory);
+        wake_writers(memory);
+    }
     if memory.shape().mode == Mode::Counting {
         memory.ready().post();
         memory.space().post();
@@ -153,14 +183,16 @@ pub(crate) fn close<M: Memory>(memory: &M) {
 pub(crate) fn nudge<M: Memory>(memory: &M) {
     memory.header().reader.nudges.fetch_add(1, Ordering::Release);
     fence(Ordering::SeqCst);
-    wake_reader(memory);
+    if !planted(Mutant::SilentNudge) {
+        wake_reader(memory);
+    }
     if memory.shape().mode == Mode::Counting {
         memory.ready().post();
     }
 }
 
-/// Frees every slot that owner `number` holds claimed or void (I6: the caller has proof that it will not write any
-/// more, and keeps the owner's entry from being used again meanwhile). Returns how many.
+/// Gives up every slot that owner `number` holds claimed or void (I6: the caller has proof that it will not write
+/// any more, and keeps the owner's entry from being used again meanwhile). Returns how many.
 pub(crate) fn free_slots_of<M: Memory>(memory: &M, number: u16) -> u32 {
     let Shape { capacity, kind, mode, .. } = *memory.shape();
     if kind == RingKind::Spsc {
@@ -170,14 +202,16 @@ pub(crate) fn free_slots_of<M: Memory>(memory: &M, number: u16) -> u32 {
     for slot in 0..u64::from(capacity) {
         let mut state = State(memory.state(slot).load(Ordering::Acquire));
         while state.owner() == number && matches!(state.phase(), Phase::Claimed | Phase::Void) {
-            let next = State::free(state.sequence().wrapping_add(u64::from(capacity)));
+            let next = State::hole(state.sequence());
             match memory.state(slot).compare_exchange(state.0, next.0, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
                     if state.phase() == Phase::Void {
                         leave_quarantine(memory);
                     }
                     if mode == Mode::Counting {
+                        // The dead one's token; and one that brings the consumer past the hole.
                         memory.space().post();
+                        memory.ready().post();
                     }
                     freed += 1;
                     break;
@@ -187,8 +221,8 @@ pub(crate) fn free_slots_of<M: Memory>(memory: &M, number: u16) -> u32 {
             }
         }
     }
-    if freed > 0 {
-        // A consumer may sleep in front of the claim, and producers in front of the quarantine.
+    if freed > 0 && !planted(Mutant::SilentReap) {
+        // The consumer may sleep in front of what was a claim, and producers in front of what was in quarantine.
         fence(Ordering::SeqCst);
         wake_reader(memory);
         wake_writers(memory);

@@ -16,8 +16,10 @@ pub(crate) struct Reader<M> {
     capacity: u64,
     counting: bool,
     consumed: u64,
-    /// Slots freed since sleeping producers were last looked for behind a fence.
+    /// Positions left behind since sleeping producers were last looked for behind a fence.
     unfenced: u64,
+    /// Tells this announcement of a sleep from the last one.
+    turn: u32,
 }
 
 /// What stands at the head.
@@ -46,13 +48,16 @@ impl<M: Memory> Reader<M> {
             capacity: u64::from(shape.capacity),
             counting: shape.mode == Mode::Counting,
             consumed,
-            unfenced: 0,
+            // It may have died before it woke whom it had made room for.
+            unfenced: u64::from(!planted(Mutant::ForgetSleepers)),
+            turn: head as u32,
             memory,
         };
-        // It may have died after freeing a slot and before it wrote the new head.
+        // It may have died after freeing a slot and before it wrote the new head; the slot may be taken again.
         let now = State(reader.memory.state(head).load(Ordering::Acquire));
-        if now == State::free(head.wrapping_add(reader.capacity)) {
+        if now.ahead_of(head) == reader.capacity as i64 && !planted(Mutant::TrustHead) {
             reader.advance();
+            reader.count_consumed();
         }
         reader
     }
@@ -74,6 +79,20 @@ impl<M: Memory> Reader<M> {
         if state.is_ready_at(self.head) { Ok(Head::Ready) } else { self.look_closer() }
     }
 
+    /// Watches the head's state word until it changes, for at most `glances`: the tight inside of a spinning wait.
+    #[inline]
+    #[cfg(not(loom))]
+    pub(crate) fn watch(&self, glances: u32) {
+        let word = self.memory.state(self.head);
+        let before = word.load(Ordering::Relaxed);
+        for _ in 0..glances {
+            core::hint::spin_loop();
+            if word.load(Ordering::Relaxed) != before {
+                return;
+            }
+        }
+    }
+
     /// The rest of [`look`](Self::look), out of its fast path.
     #[cold]
     fn look_closer(&mut self) -> Look {
@@ -86,10 +105,17 @@ impl<M: Memory> Reader<M> {
                     Phase::Ready => return Ok(Head::Ready),
                     Phase::Free => return Ok(Head::Empty),
                     Phase::Claimed => return Ok(Head::Claimed(state.owner())),
-                    Phase::Void => self.pass_hole(),
+                    Phase::Void => {
+                        if state.owner() == 0 {
+                            // Ours until the head is past (I7). Release: hands the giver's bytes on (I5).
+                            let free = State::free(self.head.wrapping_add(self.capacity));
+                            let relaxed = planted(Mutant::RelaxedHole);
+                            let order = if relaxed { Ordering::Relaxed } else { Ordering::Release };
+                            self.memory.state(self.head).store(free.0, order);
+                        }
+                        self.pass_hole();
+                    }
                 },
-                // One lap ahead: abandoned, or given back. Two: and so was the next claim of that slot (I7).
-                ahead if ahead == self.capacity as i64 || ahead == 2 * self.capacity as i64 => self.pass_hole(),
                 // Not carried to this lap yet: no producer has come so far.
                 behind if behind.unsigned_abs() == self.capacity && state.phase() == Phase::Void => {
                     return Ok(Head::Empty);
@@ -103,6 +129,8 @@ impl<M: Memory> Reader<M> {
     fn pass_hole(&mut self) {
         bump(&self.memory.header().consumer.holes);
         self.advance();
+        // Producers may sleep until the head is past: what looked full can be claimed or carried now.
+        self.unfenced += u64::from(!planted(Mutant::SilentHoles));
     }
 
     fn advance(&mut self) {
@@ -125,12 +153,17 @@ impl<M: Memory> Reader<M> {
         let order = if planted(Mutant::RelaxedFree) { Ordering::Relaxed } else { Ordering::Release };
         word.store(State::free(self.head.wrapping_add(self.capacity)).0, order);
         self.advance();
-        self.consumed = self.consumed.wrapping_add(1);
-        self.memory.header().consumer.consumed.store(self.consumed, Ordering::Relaxed);
+        self.count_consumed();
         if self.counting {
             self.memory.space().post();
         }
         Ok(value)
+    }
+
+    #[inline]
+    fn count_consumed(&mut self) {
+        self.consumed = self.consumed.wrapping_add(1);
+        self.memory.header().consumer.consumed.store(self.consumed, Ordering::Relaxed);
     }
 
     /// Tells sleeping producers of freed slots. Cheap and without a fence after most records; the fence that makes
@@ -146,11 +179,16 @@ impl<M: Memory> Reader<M> {
 
     /// See [`freed`](Self::freed): with the fence.
     pub(crate) fn freed_for_certain(&mut self) {
-        if self.unfenced == 0 || self.counting || planted(Mutant::NoSpaceWake) {
+        if self.unfenced == 0 || self.counting {
             return;
         }
         self.unfenced = 0;
-        self.memory.publish_fence();
+        if planted(Mutant::NoSpaceWake) {
+            return;
+        }
+        if !planted(Mutant::NoFreeFence) {
+            self.memory.publish_fence();
+        }
         let posts = wake_writers(&*self.memory);
         if posts > 0 {
             let word = &self.memory.header().consumer.space_posts;
@@ -176,8 +214,6 @@ impl<M: Memory> Reader<M> {
         } else {
             bump(&header.consumer.voids);
             self.pass_hole();
-            // Producers may sleep on what looked full and is now to be carried.
-            self.unfenced += 1;
             self.freed_for_certain();
         }
         voided
@@ -206,10 +242,15 @@ impl<M: Memory> Reader<M> {
         let memory = Arc::clone(&self.memory);
         let waiting = &memory.header().reader.waiting;
         // I8, sleeper's half: announce, fence, look again, and only then sleep.
-        waiting.store(1, Ordering::Relaxed);
+        self.turn = self.turn.wrapping_add(1).max(1);
+        waiting.store(self.turn, Ordering::Relaxed);
         let certain = planted(Mutant::NoParkFence) || memory.sleep_fence();
-        let still = planted(Mutant::NoReaderRecheck)
+        let mut still = planted(Mutant::NoReaderRecheck)
             || (self.look() == Ok(awaited) && !self.is_closed() && self.nudges() == nudges);
+        if self.unfenced != 0 && !planted(Mutant::SleepOnHoles) {
+            // That look passed holes, and those who wait for that are to be woken first.
+            still = false;
+        }
         if still {
             bump(&memory.header().consumer.parks);
             let _ = memory.ready().wait_timeout(if certain { max } else { max.min(UNCERTAIN) });

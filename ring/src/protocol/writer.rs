@@ -1,6 +1,6 @@
 //! The producer's side: claim, publish, abandon, and sleeping on a full ring.
 
-use super::{Damage, UNCERTAIN, bump, find_tail, is_taken, leave_quarantine, wake_reader};
+use super::{Damage, UNCERTAIN, bump, find_tail, is_taken, leave_quarantine, take_down, wake_reader};
 use crate::memory::Memory;
 use crate::options::{Mode, RingKind};
 use crate::state::{Phase, State};
@@ -11,11 +11,16 @@ use std::sync::Arc;
 /// How many neighbours a producer tries before it looks for the tail by bisection.
 const NEIGHBOURS: u64 = 8;
 
+/// How many slots a single producer looks ahead at once.
+const AHEAD: u64 = 16;
+
 /// One producer's private state.
 pub(crate) struct Writer<M> {
     pub(crate) memory: Arc<M>,
     /// The next position to try; everything before it is taken (I2).
     next: u64,
+    /// Single producer: positions before this one are known to be free.
+    free_to: u64,
     capacity: u64,
     single: bool,
     counting: bool,
@@ -42,6 +47,7 @@ impl<M: Memory> Writer<M> {
         let next = find_tail(&*memory);
         Self {
             next,
+            free_to: next,
             capacity: u64::from(shape.capacity),
             single: shape.kind == RingKind::Spsc,
             counting: shape.mode == Mode::Counting,
@@ -58,22 +64,38 @@ impl<M: Memory> Writer<M> {
         self.counting
     }
 
-    /// Takes the next position. In a single-producer ring nothing is written: the slot stays FREE until it is READY.
+    /// Takes the next position. In a single-producer ring nothing changes before it is published: the slot stays FREE.
     #[inline]
     pub(crate) fn claim(&mut self) -> Result<Claimed, Reserve> {
         if self.memory.header().reader.closed.load(Ordering::Relaxed) != 0 {
             return Err(Reserve::Closed);
         }
         if self.single {
-            let state = State(self.memory.state(self.next).load(Ordering::Acquire));
-            if state == State::free(self.next) {
-                let position = self.next;
-                self.next = position.wrapping_add(1);
-                return Ok(Claimed(position));
+            if self.next == self.free_to {
+                self.look_ahead()?;
             }
-            return Err(self.refuse(self.next, state));
+            return Ok(Claimed(self.next));
         }
         self.claim_shared()
+    }
+
+    /// Single producer: finds out how far slots are free, with one look for up to [`AHEAD`] of them. A slot that the
+    /// consumer has freed lies in the consumer's cache, so a look at each would cost a trip of a cache line per record,
+    /// before the one that carries it. Slots are freed in order: if one is free, so are those before it, and their
+    /// copies are done, too (I5).
+    #[cold]
+    fn look_ahead(&mut self) -> Result<(), Reserve> {
+        let look = |position| State(self.memory.state(position).load(Ordering::Acquire));
+        let last = self.next.wrapping_add((self.capacity / 2).min(AHEAD) - 1);
+        let state = look(self.next);
+        if look(last) == State::free(last) {
+            self.free_to = last.wrapping_add(1);
+        } else if state == State::free(self.next) {
+            self.free_to = self.next.wrapping_add(1);
+        } else {
+            return Err(self.refuse(self.next, state));
+        }
+        Ok(())
     }
 
     fn claim_shared(&mut self) -> Result<Claimed, Reserve> {
@@ -84,12 +106,14 @@ impl<M: Memory> Writer<M> {
             let state = State(word.load(Ordering::Acquire));
             if state == State::free(position) {
                 // I3: taken and signed in one step. I5: Acquire, so that our bytes come after the reader's copy.
+                // I2: Release, so that who sees this claim sees the ones before it.
                 let ours = State::new(position, self.owner, Phase::Claimed);
+                let order = if planted(Mutant::AcquireClaim) { Ordering::Acquire } else { Ordering::AcqRel };
                 let taken = if planted(Mutant::StoreClaim) {
                     word.store(ours.0, Ordering::Release);
                     true
                 } else {
-                    word.compare_exchange(state.0, ours.0, Ordering::Acquire, Ordering::Relaxed).is_ok()
+                    word.compare_exchange(state.0, ours.0, order, Ordering::Relaxed).is_ok()
                 };
                 if taken {
                     self.next = position.wrapping_add(1);
@@ -121,19 +145,23 @@ impl<M: Memory> Writer<M> {
         }
     }
 
-    /// Tries to carry a slot in quarantine from the lap before to `position`, so that producers get past it (I6).
-    /// False if this slot is not one to carry; true if it was, and the next look says who did it.
+    /// Tries to bring a void slot from the lap before to `position`: one in quarantine stays so, and producers get
+    /// past it (I6); a hole becomes free. False if this slot is neither; true if it was, and the next look says who
+    /// did it.
     fn carry(&self, position: u64, state: State) -> bool {
         let before = position.wrapping_sub(self.capacity);
         if state.phase() != Phase::Void || state.ahead_of(before) != 0 || planted(Mutant::NoCarry) {
             return false;
         }
-        // I7: only behind the head; with every slot in quarantine producers would run laps around it otherwise.
+        // I7: only behind the head; producers would run laps around it otherwise.
         let head = self.memory.header().consumer.head.load(Ordering::Acquire);
-        if State::free(head).ahead_of(before) <= 0 {
+        if State::free(head).ahead_of(before) <= 0 && !planted(Mutant::CarryAnywhere) {
             return false;
         }
-        let carried = State::new(position, state.owner(), Phase::Void);
+        let carried = match state.owner() {
+            0 => State::free(position),
+            owner => State::new(position, owner, Phase::Void),
+        };
         let word = self.memory.state(position);
         let _ = word.compare_exchange(state.0, carried.0, Ordering::AcqRel, Ordering::Acquire);
         true
@@ -159,14 +187,17 @@ impl<M: Memory> Writer<M> {
     }
 
     /// Makes a written position readable, without waking anybody yet. `Err` if the consumer has passed over it: the
-    /// slot is free again for the next lap, the record was not delivered.
+    /// slot was given back, the record was not delivered.
     #[inline]
     pub(crate) fn publish(&mut self, Claimed(position): Claimed) -> Result<(), Claimed> {
         let word = self.memory.state(position);
         let ready = State::new(position, self.owner, Phase::Ready);
         // I4: Release, so that whoever sees READY sees the bytes.
         let order = if planted(Mutant::RelaxedPublish) { Ordering::Relaxed } else { Ordering::Release };
-        if self.single || planted(Mutant::StorePublish) {
+        if self.single {
+            self.next = position.wrapping_add(1);
+            word.store(ready.0, order);
+        } else if planted(Mutant::StorePublish) {
             word.store(ready.0, order);
         } else {
             let ours = State::new(position, self.owner, Phase::Claimed);
@@ -176,8 +207,6 @@ impl<M: Memory> Writer<M> {
             }
         }
         bump(&self.memory.owner(self.owner).published);
-        // The consumer freed the next slot long ago, so it lies in the consumer's cache: by the next push it is here.
-        self.memory.prefetch(self.next);
         Ok(())
     }
 
@@ -201,29 +230,38 @@ impl<M: Memory> Writer<M> {
 
     /// Gives a claimed position up unwritten: it becomes a hole that the consumer passes at once.
     pub(crate) fn abandon(&mut self, Claimed(position): Claimed) {
+        if self.counting {
+            self.memory.space().post();
+        }
         if self.single {
-            // Nobody has seen it: take it again next time.
-            self.next = position;
-            if self.counting {
-                self.memory.space().post();
-            }
+            // Nobody has seen it; it is the next one still.
             return;
         }
         let ours = State::new(position, self.owner, Phase::Claimed);
-        let free = State::free(position.wrapping_add(self.capacity));
+        let hole = if planted(Mutant::FreeAbandon) {
+            State::free(position.wrapping_add(self.capacity))
+        } else {
+            State::hole(position)
+        };
+        // Release: our bytes, if we wrote any, come before those of the slot's next writer.
+        let order = if planted(Mutant::RelaxedAbandon) { Ordering::Relaxed } else { Ordering::Release };
         let word = self.memory.state(position);
-        if word.compare_exchange(ours.0, free.0, Ordering::Release, Ordering::Relaxed).is_err() {
+        if word.compare_exchange(ours.0, hole.0, order, Ordering::Relaxed).is_err() {
             self.give_back(position);
+        } else if !planted(Mutant::SilentAbandon) {
+            self.tell_of_hole();
         }
+    }
+
+    /// Wakes a consumer that sleeps in front of what has become a hole, perhaps with records behind it, perhaps with
+    /// producers that sleep until it has passed.
+    fn tell_of_hole(&self) {
         if self.counting {
-            self.memory.space().post();
+            self.memory.ready().post();
             return;
         }
-        // A sleeping consumer may have stopped in front of this claim with published records behind it.
-        if !planted(Mutant::SilentAbandon) {
-            self.memory.publish_fence();
-            wake_reader(&*self.memory);
-        }
+        self.memory.publish_fence();
+        wake_reader(&*self.memory);
     }
 
     /// Ends the quarantine of a slot that was taken from us while we wrote (I6: we, its owner, are done with it).
@@ -235,11 +273,16 @@ impl<M: Memory> Writer<M> {
         let mut state = State(word.load(Ordering::Acquire));
         // Whoever carries it meanwhile keeps our name on it, so this ends after a lap at the most.
         while state.owner() == self.owner && state.phase() == Phase::Void {
-            let free = State::free(state.sequence().wrapping_add(self.capacity));
-            match word.compare_exchange(state.0, free.0, Ordering::AcqRel, Ordering::Acquire) {
+            let hole = State::hole(state.sequence());
+            // Release: our late bytes come before those of the slot's next writer.
+            let order = if planted(Mutant::RelaxedReturn) { Ordering::Relaxed } else { Ordering::Release };
+            match word.compare_exchange(state.0, hole.0, order, Ordering::Acquire) {
                 Ok(_) => {
                     leave_quarantine(&*self.memory);
                     bump(&self.memory.owner(self.owner).returned);
+                    if !planted(Mutant::SilentReturn) {
+                        self.tell_of_hole();
+                    }
                     return;
                 }
                 Err(now) => state = State(now),
@@ -258,16 +301,36 @@ impl<M: Memory> Writer<M> {
         let certain = planted(Mutant::NoParkFence) || memory.sleep_fence();
         let second = if planted(Mutant::NoWriterRecheck) { Err(Reserve::Full) } else { self.claim() };
         let woken = if second == Err(Reserve::Full) {
+            self.wake_reader_before_claims();
             bump(&memory.owner(self.owner).parks);
             memory.space().wait_timeout(if certain { max } else { max.min(UNCERTAIN) })
         } else {
             false
         };
         if !woken {
-            // Take the announcement back; if it was taken already a token is on its way, which costs the next
-            // sleeper one look.
-            let _ = waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
+            // If it was taken down already a token is on its way, which costs the next sleeper one look.
+            take_down(waiting, 1);
         }
         second
+    }
+
+    /// A claim wakes nobody. So the consumer may have gone to sleep on an empty ring that has filled up with nothing
+    /// but claims since; if their owners are stopped or dead, only the consumer gets us past them.
+    ///
+    /// Not for a ring full of slots in quarantine: the consumer would pass those and wait as we do, each waking the
+    /// other for ever. There the owners that come back, or whoever buries them, wake us.
+    fn wake_reader_before_claims(&self) {
+        let header = self.memory.header();
+        // I8: what was found taken comes before the look for the sleeper.
+        self.memory.publish_fence();
+        if header.reader.waiting.load(Ordering::Relaxed) == 0 || planted(Mutant::SilentFull) {
+            return;
+        }
+        let head = header.consumer.head.load(Ordering::Acquire);
+        let mut states = (0..self.capacity)
+            .map(|offset| State(self.memory.state(head.wrapping_add(offset)).load(Ordering::Acquire)));
+        if states.find(|state| !state.is_quarantined()).is_some_and(|state| state.phase() != Phase::Free) {
+            wake_reader(&*self.memory);
+        }
     }
 }

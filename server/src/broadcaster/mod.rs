@@ -131,7 +131,7 @@ impl Broadcaster {
                 return;
             }
             if done < BATCH {
-                let waited = self.parts.consumer.wait(if busy { POLL } else { IDLE });
+                let waited = self.parts.consumer.wait(if busy || self.stopping { POLL } else { IDLE });
                 if waited == Err(PopError::Closed) {
                     // Only clients that are slow to take their last records are left.
                     std::thread::sleep(POLL);

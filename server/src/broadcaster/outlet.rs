@@ -3,6 +3,8 @@
 //! Records get their number when they go into the ring, or when the client is told that they are lost, and what waits
 //! goes before what comes later; so numbers in the ring only ever grow, and what is missing was told.
 
+mod series;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use super::lost::Lost;
 use crate::audit::{Auditor, Line};
 use crate::stats::BroadcasterCounters;
 use crate::wire::error_record;
+use series::Series;
 
 /// What a client chose for when its ring is full, within the server's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +28,6 @@ pub(crate) struct Overflow {
     pub(crate) records: u32,
 }
 
-/// How long the rest of WHO's or LIST's answer waits for a client that does not read.
-const SERIES_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a removed client has to make room for its last record.
 const LINGER: Duration = Duration::from_millis(500);
 /// How many runs of lost records are kept apart by room before they are told as one.
@@ -101,13 +102,7 @@ pub(crate) struct Outlet {
     queue: VecDeque<Item>,
     /// Records in the queue.
     queued: u32,
-    /// Parts of answers to WHO and LIST: they go when nothing else does and leave space for what else comes. They are
-    /// never lost, only late, or, for a client that does not read, forgotten whole.
-    series: VecDeque<Record>,
-    series_until_ns: u64,
-    series_max: usize,
-    /// Parts that answer this command are not to be delivered; 0 for none.
-    series_skipped: u64,
+    series: Series,
     last: Option<Record>,
     gone: Option<LeaveReason>,
     gone_told: bool,
@@ -147,10 +142,7 @@ impl Outlet {
             next: 1,
             queue: VecDeque::new(),
             queued: 0,
-            series: VecDeque::new(),
-            series_until_ns: 0,
-            series_max,
-            series_skipped: 0,
+            series: Series::new(series_max),
             last: None,
             gone: None,
             gone_told: false,
@@ -269,41 +261,15 @@ impl Outlet {
         }
     }
 
-    /// Delivers or queues a part of an answer to WHO or LIST: entries counted from 1, then an ACK.
-    pub(crate) fn deliver_series(&mut self, record: &mut Record, now_ns: u64) {
-        if self.series_skipped != 0 && record.command == self.series_skipped {
-            if record.kind == Kind::Ack.wire() {
-                self.series_skipped = 0;
-            }
+    /// Delivers or queues a part of an answer to WHO or LIST.
+    pub(crate) fn deliver_series(&mut self, part: &mut Record, now_ns: u64) {
+        if self.series.skips(part) {
             return;
         }
-        if self.queue.is_empty() && self.series.is_empty() && self.has_spare_room() && self.push(record) {
-            return;
+        let is_next = self.queue.is_empty() && self.series.is_empty();
+        if !(is_next && self.has_spare_room() && self.push(part)) {
+            self.series.push(part, now_ns);
         }
-        let is_under_way =
-            record.room_seq == 1 && self.series.iter().any(|part| part.command == record.command);
-        if is_under_way || self.series.len() >= self.series_max {
-            if !is_under_way {
-                self.series.clear();
-            }
-            self.series_skipped = record.command;
-            return;
-        }
-        if self.series.is_empty() {
-            self.series_until_ns = now_ns.saturating_add(SERIES_PATIENCE.as_nanos() as u64);
-        }
-        self.series.push_back(*record);
-    }
-
-    /// It asks and does not read. Without the ACK it knows that the answer is not whole.
-    fn forget_series(&mut self) {
-        if let Some(part) = self.series.back()
-            && part.kind != Kind::Ack.wire()
-        {
-            // More parts of this one are to come.
-            self.series_skipped = part.command;
-        }
-        self.series.clear();
     }
 
     /// A quarter of the ring stays free for what else comes while a long answer goes out.
@@ -330,17 +296,14 @@ impl Outlet {
     pub(crate) fn flush(&mut self, now_ns: u64, settled: &mut Vec<Settled>) {
         self.flush_queue(now_ns, settled);
         while self.queue.is_empty() && self.gone.is_none() {
-            let Some(mut record) = self.series.front().copied() else { break };
+            let Some(mut record) = self.series.front() else { break };
             record.delivered_ns = now_ns;
             if !self.has_spare_room() || !self.push(&mut record) {
                 break;
             }
-            self.series.pop_front();
-            self.series_until_ns = now_ns.saturating_add(SERIES_PATIENCE.as_nanos() as u64);
+            self.series.pop(now_ns);
         }
-        if now_ns > self.series_until_ns {
-            self.forget_series();
-        }
+        self.series.expire(now_ns);
         if self.queue.is_empty()
             && self.series.is_empty()
             && let Some(mut record) = self.last

@@ -122,7 +122,7 @@ impl Router {
             for notice in self.parts.notices.take() {
                 self.heed(notice);
             }
-            if taken == 0 {
+            if taken < BATCH && !self.stopping {
                 // What is wrong with the ring shows at the next pop.
                 let _ = self.parts.consumer.wait(IDLE);
             }

@@ -8,7 +8,7 @@ use crate::support::{
     A_WHILE, Client, Hello, PATIENCE, TestServer, config, eventually, fresh_reply_name, greet,
 };
 
-fn code(refused: Result<Client, Record>) -> ErrorCode {
+fn code(refused: Result<Client, Box<Record>>) -> ErrorCode {
     let record = refused.err().expect("a refusal");
     assert_eq!((record.kind, record.command), (Kind::Refused.wire(), 1));
     assert!(!record.check().unwrap().text.is_empty());

@@ -69,10 +69,10 @@ fn the_others_hear_that_a_client_hung_and_it_hears_it_too() {
     ann.join("lobby");
     let left = loop {
         // Reading beats.
-        if let Some(record) = ann.read(Duration::from_millis(20)) {
-            if record.kind == Kind::Left.wire() {
-                break record;
-            }
+        if let Some(record) = ann.read(Duration::from_millis(20))
+            && record.kind == Kind::Left.wire()
+        {
+            break record;
         }
     };
     assert_eq!((left.client, left.code), (hung.id, LeaveReason::Hung.wire()));

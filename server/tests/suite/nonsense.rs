@@ -7,12 +7,15 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use crate::support::{PATIENCE, TestServer, eventually};
 
+/// Makes one thing about a good record wrong.
+type Spoil = fn(&mut Record);
+
 #[test]
 fn a_malformed_record_of_a_known_client_is_answered_with_what_is_wrong() {
     let server = TestServer::start();
     let mut ann = server.client("ann");
     ann.join("lobby");
-    let cases: [(fn(&mut Record), ErrorCode); 9] = [
+    let cases: [(Spoil, ErrorCode); 9] = [
         (|r| r.kind = 999, ErrorCode::UnknownKind),
         (|r| r.kind = Kind::Message.wire(), ErrorCode::UnknownKind),
         (|r| r.len = 169, ErrorCode::Malformed),

@@ -134,7 +134,7 @@ impl Hello<'_> {
         self.try_connect().unwrap_or_else(|refused| panic!("{nick} was refused: {refused:?}"))
     }
 
-    pub(crate) fn try_connect(self) -> Result<Client, Record> {
+    pub(crate) fn try_connect(self) -> Result<Client, Box<Record>> {
         let options = RingOptions::spsc(self.capacity).schema(SCHEMA);
         let ring = Ring::create(&fresh_reply_name(self.server), &options).unwrap();
         let hello = Record::hello(self.nick, ring.name().unwrap().as_str(), self.policy, self.limit, 1);
@@ -148,7 +148,7 @@ pub(crate) fn fresh_reply_name(server: &ServerName) -> halyard_ring::RingName {
 }
 
 /// Sends a HELLO and reads the answer. The names of a refused client's ring are removed.
-pub(crate) fn greet(server: &ServerName, ring: Ring<Record>, hello: &Record) -> Result<Client, Record> {
+pub(crate) fn greet(server: &ServerName, ring: Ring<Record>, hello: &Record) -> Result<Client, Box<Record>> {
     let mut control = Ring::<Record>::open(&control_ring(server)).unwrap().producer().unwrap();
     let mut consumer = ring.consumer().unwrap();
     ring.beat(Beat::Creator);
@@ -156,7 +156,7 @@ pub(crate) fn greet(server: &ServerName, ring: Ring<Record>, hello: &Record) -> 
     let answer = consumer.pop_timeout(PATIENCE).unwrap();
     if answer.kind != Kind::Welcome.wire() {
         ring.unlink().unwrap();
-        return Err(answer);
+        return Err(Box::new(answer));
     }
     assert_eq!((answer.number, answer.command), (1, 1));
     let (id, token) = (answer.client, answer.generation);

@@ -5,7 +5,8 @@ use halyard_ring::{Consumer, RingOptions};
 
 use super::*;
 
-const CAPACITY: u32 = 32;
+/// 32: the numbers below count on it.
+const CAPACITY: u32 = crate::config::REPLY_CAPACITY_MIN;
 const MS: u64 = 1_000_000;
 
 struct Bench {
@@ -220,7 +221,6 @@ fn a_text_that_waited_too_long_is_one_lost_message_of_many_records() {
 
 #[test]
 fn the_longest_text_fits_the_smallest_ring() {
-    assert!(CAPACITY >= crate::config::REPLY_CAPACITY_MIN);
     let mut bench = Bench::new(OverflowPolicy::Drop, 0, 0);
     assert_eq!(bench.deliver(&mut text(FRAGS_MAX as u8), None, 0), Fate::Delivered);
 }
@@ -303,7 +303,7 @@ fn a_long_answer_that_nobody_reads_is_forgotten_whole() {
     for index in 1..=60 {
         bench.outlet.deliver_series(&mut member(2, index), 0);
     }
-    bench.flush(SERIES_PATIENCE.as_millis() as u64 + 1);
+    bench.flush(series::PATIENCE.as_millis() as u64 + 1);
     assert!(!bench.outlet.lags());
     // The rest of that answer, and its ACK, do not come any more; another answer does.
     bench.outlet.deliver_series(&mut member(2, 61), 0);

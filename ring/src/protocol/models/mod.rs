@@ -1,0 +1,110 @@
+//! Loom models of the algorithm: every interleaving of a few threads, up to a bound of preemptions, with all that the
+//! memory model allows each load to see.
+//!
+//! Sleeps have no time-out here ([`crate::semaphore`] under loom): a lost wake-up is a deadlock, which loom reports.
+//! The consumer has no clock either: it passes over a claim as soon as it sees it, so every claim is one that the
+//! grace may end at any moment.
+//!
+//! A model proves little until it has caught a bug. Each therefore names [mutants](crate::sync::Mutant) that must make
+//! it fail, and [`every_mutant_is_caught`] sees to it that none is left out. The bound on preemptions is 3 unless the
+//! model says otherwise; which is enough is shown by the mutants.
+
+mod crash;
+mod end;
+mod handover;
+mod hole;
+mod park;
+mod stage;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::sync::{Mutant, plant};
+
+/// One model and the planted bugs that it must catch.
+struct Model {
+    name: &'static str,
+    preemptions: usize,
+    /// How many times it is explored, each time with its number, from 0: the step at which somebody dies.
+    variants: usize,
+    catches: &'static [Mutant],
+    body: fn(usize),
+}
+
+const MODELS: &[&[Model]] = &[handover::MODELS, park::MODELS, hole::MODELS, crash::MODELS, end::MODELS];
+
+impl Model {
+    /// Explores the model with a bug planted, or none. Panics with what loom found.
+    fn explore(&self, mutant: Option<Mutant>) {
+        plant(mutant);
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(self.preemptions);
+        builder.max_branches = 20_000;
+        for variant in 0..self.variants {
+            let body = self.body;
+            builder.check(move || body(variant));
+        }
+    }
+
+    /// What loom says to the planted bug; `None` if it finds nothing.
+    fn verdict(&self, mutant: Mutant) -> Option<String> {
+        // A thread of its own: after a failure loom leaves its thread-local state as it is.
+        std::thread::scope(|scope| {
+            let run = scope.spawn(|| catch_unwind(AssertUnwindSafe(|| self.explore(Some(mutant)))));
+            let found = run.join().unwrap_or_else(Err).err()?;
+            let text = found.downcast_ref::<String>().cloned();
+            Some(text.or_else(|| found.downcast_ref::<&str>().map(|&text| text.to_owned())).unwrap_or_default())
+        })
+    }
+
+    fn hold_and_catch(&self) {
+        let since = std::time::Instant::now();
+        self.explore(None);
+        println!("{}: holds ({:.1?})", self.name, since.elapsed());
+        for &mutant in self.catches {
+            let since = std::time::Instant::now();
+            let verdict = self.verdict(mutant);
+            let Some(verdict) = verdict else { panic!("{} does not catch {mutant:?}", self.name) };
+            // Running out of room is not a finding.
+            assert!(!verdict.contains("exceeded maximum"), "{}, {mutant:?}: {verdict}", self.name);
+            let verdict = verdict.lines().next().unwrap_or_default();
+            println!("{}: catches {mutant:?} ({:.1?}): {verdict}", self.name, since.elapsed());
+        }
+    }
+}
+
+/// Every model, by file. One test for each, so that they run side by side.
+fn prove(models: &[Model]) {
+    models.iter().for_each(Model::hold_and_catch);
+}
+
+#[test]
+fn handover_models() {
+    prove(handover::MODELS);
+}
+
+#[test]
+fn park_models() {
+    prove(park::MODELS);
+}
+
+#[test]
+fn hole_models() {
+    prove(hole::MODELS);
+}
+
+#[test]
+fn crash_models() {
+    prove(crash::MODELS);
+}
+
+#[test]
+fn end_models() {
+    prove(end::MODELS);
+}
+
+#[test]
+fn every_mutant_is_caught() {
+    let caught: Vec<Mutant> = MODELS.iter().copied().flatten().flat_map(|model| model.catches).copied().collect();
+    let missed: Vec<_> = Mutant::ALL.iter().filter(|mutant| !caught.contains(mutant)).collect();
+    assert!(missed.is_empty(), "no model catches {missed:?}");
+}

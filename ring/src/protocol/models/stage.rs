@@ -1,0 +1,233 @@
+//! What the models play with: a ring of 8-byte records, pushes and pops that sleep, and a memory that kills.
+#![expect(unsafe_code, reason = "copies 8-byte records in and out of loom's cells")]
+
+use core::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crate::layout::{Header, Owner, Shape};
+use crate::memory::{Memory, Modeled};
+use crate::options::{Mode, RingOptions};
+use crate::protocol::{Claimed, Head, Reader, Reserve, Writer};
+use crate::semaphore::Semaphore;
+use crate::sync::AtomicU64;
+
+/// Sleeps have no time-out under loom.
+const FOREVER: Duration = Duration::MAX;
+
+/// A ring in its first state.
+fn ring(options: &RingOptions) -> Arc<Modeled> {
+    let memory = Modeled::new(options);
+    if options.mode == Mode::Counting {
+        for _ in 0..options.capacity {
+            memory.space().post();
+        }
+    }
+    Arc::new(memory)
+}
+
+pub(super) fn mpsc(capacity: u32, owners: u32) -> Arc<Modeled> {
+    ring(&RingOptions::mpsc(capacity).owners(owners))
+}
+
+pub(super) fn counting(capacity: u32, owners: u32) -> Arc<Modeled> {
+    ring(&RingOptions::mpsc(capacity).owners(owners).mode(Mode::Counting))
+}
+
+pub(super) fn spsc(capacity: u32) -> Arc<Modeled> {
+    ring(&RingOptions::spsc(capacity))
+}
+
+pub(super) fn writer(memory: &Arc<Modeled>, owner: u16) -> Writer<Modeled> {
+    Writer::new(Arc::clone(memory), owner)
+}
+
+pub(super) fn reader(memory: &Arc<Modeled>) -> Reader<Modeled> {
+    Reader::new(Arc::clone(memory))
+}
+
+/// Writes a record in two halves, so that one can be half written.
+pub(super) fn write<M: Memory>(memory: &M, Claimed(position): Claimed, value: u64) {
+    for half in 0..2 {
+        memory.write(position, |record| {
+            let bytes = value.to_ne_bytes();
+            // SAFETY: a record has 8 bytes, of which these are four; loom checks that nobody else has them now.
+            unsafe { record.add(4 * half).copy_from_nonoverlapping(bytes[4 * half..].as_ptr(), 4) };
+        });
+    }
+}
+
+/// Takes the record at the head and wakes producers as the consumer does.
+pub(super) fn take<M: Memory>(reader: &mut Reader<M>) -> u64 {
+    // SAFETY: a record has 8 bytes; loom checks that nobody writes them now.
+    let value = reader.take(|record| unsafe { record.cast::<u64>().read_unaligned() });
+    reader.freed(1);
+    value.expect("a record that was READY stays so")
+}
+
+/// Claims a position, sleeping on a full ring. `None` if the ring is closed.
+pub(super) fn claim<M: Memory>(writer: &mut Writer<M>) -> Option<Claimed> {
+    let mut result = writer.claim();
+    loop {
+        match result {
+            Ok(claimed) => return Some(claimed),
+            Err(Reserve::Closed) => return None,
+            Err(Reserve::Damaged(damage)) => panic!("{damage}"),
+            Err(Reserve::Full) => {}
+        }
+        result = writer.park(FOREVER);
+        if result == Err(Reserve::Full) {
+            result = writer.claim();
+        }
+    }
+}
+
+/// Pushes a record, sleeping on a full ring, again and again if the claim is voided. False if the ring is closed.
+pub(super) fn push<M: Memory>(writer: &mut Writer<M>, value: u64) -> bool {
+    while let Some(claimed) = claim(writer) {
+        write(&*writer.memory, claimed, value);
+        if writer.publish(claimed).is_ok() {
+            writer.announce(1);
+            return true;
+        }
+    }
+    false
+}
+
+/// Pushes a record if a slot is free.
+pub(super) fn try_push<M: Memory>(writer: &mut Writer<M>, value: u64) -> bool {
+    match writer.claim() {
+        Ok(claimed) => {
+            write(&*writer.memory, claimed, value);
+            writer.publish(claimed).is_ok()
+        }
+        Err(Reserve::Full) => false,
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+/// What a consumer does in front of a claim.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Grace {
+    /// It is over at once.
+    Zero,
+    /// It is over at once, and the owner, whose number is `.0`, is dead.
+    Dead(u16),
+    /// It never ends.
+    Endless,
+}
+
+/// Pops the next record, sleeping on an empty ring. `None` once the ring is closed and empty.
+pub(super) fn pop<M: Memory>(reader: &mut Reader<M>, grace: Grace) -> Option<u64> {
+    loop {
+        let nudges = reader.nudges();
+        let head = reader.look().unwrap_or_else(|damage| panic!("{damage}"));
+        match head {
+            Head::Ready => return Some(take(reader)),
+            Head::Empty => {
+                reader.freed_for_certain();
+                if !reader.is_closed() {
+                    reader.park(head, nudges, FOREVER);
+                } else if reader.look() == Ok(Head::Empty) {
+                    return None;
+                }
+            }
+            Head::Claimed(_) if grace == Grace::Endless => reader.park(head, nudges, FOREVER),
+            Head::Claimed(owner) => {
+                if reader.void(owner) && grace == Grace::Dead(owner) {
+                    crate::protocol::free_slots_of(&*reader.memory, owner);
+                }
+            }
+        }
+    }
+}
+
+/// Pops what is there now.
+pub(super) fn drain<M: Memory>(reader: &mut Reader<M>) -> Vec<u64> {
+    let mut values = Vec::new();
+    while reader.look() == Ok(Head::Ready) {
+        values.push(take(reader));
+    }
+    values
+}
+
+/// A ring's memory as seen by a thread that dies at its `step`-th access. Dying between any two accesses to shared
+/// memory is all that a killed process can do that the others could notice.
+pub(super) struct Mortal {
+    memory: Arc<Modeled>,
+    /// Accesses left. Not a loom atomic: nobody else looks at it.
+    left: AtomicUsize,
+}
+
+/// What a dying thread throws.
+struct Death;
+
+impl Mortal {
+    pub(super) fn new(memory: &Arc<Modeled>) -> Arc<Self> {
+        Arc::new(Self { memory: Arc::clone(memory), left: AtomicUsize::new(usize::MAX) })
+    }
+
+    /// From now on `step` accesses are left.
+    pub(super) fn doom(&self, step: usize) {
+        self.left.store(step, Relaxed);
+    }
+
+    fn step(&self) {
+        match self.left.load(Relaxed) {
+            0 => resume_unwind(Box::new(Death)),
+            left => self.left.store(left - 1, Relaxed),
+        }
+    }
+}
+
+/// Lives until the memory says otherwise. `None`: it died.
+pub(super) fn live<T>(life: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(life)) {
+        Ok(result) => Some(result),
+        Err(thrown) if thrown.is::<Death>() => None,
+        Err(thrown) => resume_unwind(thrown),
+    }
+}
+
+impl Memory for Mortal {
+    fn shape(&self) -> &Shape {
+        self.memory.shape()
+    }
+    fn header(&self) -> &Header {
+        self.step();
+        self.memory.header()
+    }
+    fn owner(&self, number: u16) -> &Owner {
+        self.step();
+        self.memory.owner(number)
+    }
+    fn state(&self, position: u64) -> &AtomicU64 {
+        self.step();
+        self.memory.state(position)
+    }
+    fn read<T>(&self, position: u64, copy: impl FnOnce(*const u8) -> T) -> T {
+        self.step();
+        self.memory.read(position, copy)
+    }
+    fn write<T>(&self, position: u64, copy: impl FnOnce(*mut u8) -> T) -> T {
+        self.step();
+        self.memory.write(position, copy)
+    }
+    fn publish_fence(&self) {
+        self.step();
+        self.memory.publish_fence();
+    }
+    fn sleep_fence(&self) -> bool {
+        self.step();
+        self.memory.sleep_fence()
+    }
+    fn ready(&self) -> &Semaphore {
+        self.step();
+        self.memory.ready()
+    }
+    fn space(&self) -> &Semaphore {
+        self.step();
+        self.memory.space()
+    }
+}

@@ -1,0 +1,28 @@
+//! Rings between real processes, and what is left of a ring when one of them is killed or stopped.
+//!
+//! Each test starts this program again as its children; `child_entry` is where those begin.
+
+#![forbid(unsafe_code)]
+
+#[path = "processes/child.rs"]
+mod child;
+#[path = "processes/death.rs"]
+mod death;
+#[path = "processes/roles.rs"]
+mod roles;
+#[path = "processes/stopped.rs"]
+mod stopped;
+#[path = "processes/takeover.rs"]
+mod takeover;
+#[path = "processes/traffic.rs"]
+mod traffic;
+#[path = "processes/wakeups.rs"]
+mod wakeups;
+
+/// A child begins here. Started by the test runner itself it does nothing.
+#[test]
+fn child_entry() {
+    if let Some((role, words)) = child::role() {
+        roles::play(&role, &words);
+    }
+}
