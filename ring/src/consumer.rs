@@ -281,10 +281,9 @@ impl<R: Record> Consumer<R> {
     fn is_overdue(&mut self) -> bool {
         let head = self.reader.head();
         let seen = self.claimed.filter(|sighting| State::free(sighting.tail).ahead_of(head) > 0);
-        let sighting = *self.claimed.insert(seen.unwrap_or_else(|| Sighting {
-            at: Instant::now(),
-            tail: find_tail(&*self.reader.memory),
-        }));
+        let sighting = *self.claimed.insert(
+            seen.unwrap_or_else(|| Sighting { at: Instant::now(), tail: find_tail(&*self.reader.memory) }),
+        );
         sighting.at.elapsed() >= self.grace
     }
 

@@ -103,7 +103,10 @@ impl fmt::Display for OpenError {
         match self {
             Self::NotFound { name } => write!(f, "there is no ring {name}: has its creator been started?"),
             Self::NotReady { name } => {
-                write!(f, "{name} is not ready: its creator is starting, or died while it did (`halyard clean`)")
+                write!(
+                    f,
+                    "{name} is not ready: its creator is starting, or died while it did (`halyard clean`)"
+                )
             }
             Self::Mismatch { name, field, expected, found } => write!(
                 f,
@@ -180,7 +183,9 @@ impl<T> PushError<T> {
     /// The record that was not pushed.
     pub fn into_record(self) -> T {
         match self {
-            Self::Full(record) | Self::TimedOut(record) | Self::Closed(record) | Self::Corrupt(record, _) => record,
+            Self::Full(record) | Self::TimedOut(record) | Self::Closed(record) | Self::Corrupt(record, _) => {
+                record
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use crate::memory::Memory;
 use crate::name::RingName;
 use crate::options::{Mode, RingKind};
 use crate::process::ProcessId;
-use crate::protocol::find_tail;
+use crate::protocol::{find_tail, sleeps};
 use crate::state::State;
 use crate::sync::Ordering;
 
@@ -133,7 +133,8 @@ pub(crate) fn snapshot<M: Memory>(
     let shape = *memory.shape();
     let header = memory.header();
     let identity = &header.identity;
-    let process_of = |number: u16| ProcessId::from_word(memory.owner(number).identity.load(Ordering::Acquire));
+    let process_of =
+        |number: u16| ProcessId::from_word(memory.owner(number).identity.load(Ordering::Acquire));
     let head = header.consumer.head.load(Ordering::Acquire);
     let slots: Vec<SlotSnapshot> = (0..u64::from(shape.capacity))
         .map(|index| {
@@ -197,7 +198,7 @@ pub(crate) fn snapshot<M: Memory>(
         producers,
         ready,
         space,
-        consumer_waiting: header.reader.waiting.load(Ordering::Relaxed) != 0,
+        consumer_waiting: sleeps(header.reader.waiting.load(Ordering::Relaxed)),
         producers_waiting: header.writers.waiting.load(Ordering::Relaxed),
         counters,
     }

@@ -75,7 +75,8 @@ pub(crate) struct ConsumerWords {
 /// What every producer reads when it publishes; written when a consumer goes to sleep, and at the end.
 #[repr(C)]
 pub(crate) struct ReaderWords {
-    /// 1 while the consumer sleeps, or is about to, on `ready`.
+    /// Lowest bit: the consumer sleeps, or is about to, on `ready`. The others count its sleeps, over all consumers, so
+    /// that no announcement is taken for another.
     pub(crate) waiting: AtomicU32,
     /// 1 when the ring is closed.
     pub(crate) closed: AtomicU32,

@@ -95,7 +95,11 @@ mod modeled {
                     space_posts: QuietU64::new(0),
                     damaged: QuietU64::new(0),
                 }),
-                reader: Apart(ReaderWords { waiting: AtomicU32::new(0), closed: AtomicU32::new(0), nudges: AtomicU32::new(0) }),
+                reader: Apart(ReaderWords {
+                    waiting: AtomicU32::new(0),
+                    closed: AtomicU32::new(0),
+                    nudges: AtomicU32::new(0),
+                }),
                 writers: Apart(WriterWords { waiting: AtomicU32::new(0) }),
                 cold: Apart(ColdWords {
                     quarantined: QuietU64::new(0),

@@ -38,7 +38,13 @@ pub struct Producer<R> {
 
 impl<R: Record> Producer<R> {
     pub(crate) fn new(region: Arc<Region>, owner: u16) -> Self {
-        Self { writer: Writer::new(region, owner), wait: Wait::default(), token: false, lent: None, record: PhantomData }
+        Self {
+            writer: Writer::new(region, owner),
+            wait: Wait::default(),
+            token: false,
+            lent: None,
+            record: PhantomData,
+        }
     }
 
     /// How to wait for a free slot; adaptive by default.
@@ -96,11 +102,21 @@ impl<R: Record> Producer<R> {
     ///
     /// # Errors
     /// As [`push_timeout`](Self::push_timeout).
-    pub fn push_prefix_timeout(&mut self, record: &R, used: usize, timeout: Duration) -> Result<(), PushError<()>> {
+    pub fn push_prefix_timeout(
+        &mut self,
+        record: &R,
+        used: usize,
+        timeout: Duration,
+    ) -> Result<(), PushError<()>> {
         self.push_waiting(record, used, Some(timeout))
     }
 
-    fn push_waiting(&mut self, record: &R, used: usize, timeout: Option<Duration>) -> Result<(), PushError<()>> {
+    fn push_waiting(
+        &mut self,
+        record: &R,
+        used: usize,
+        timeout: Option<Duration>,
+    ) -> Result<(), PushError<()>> {
         match self.try_push_prefix(record, used) {
             Err(PushError::Full(())) => {}
             other => return other,

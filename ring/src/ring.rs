@@ -73,7 +73,8 @@ impl<R: Record> Ring<R> {
         // Semaphores of that name without a segment are what is left of a segment that somebody removed by hand.
         let [ready, space] = [name.ready(), name.space()].map(|semaphore| {
             let _ = Semaphore::unlink(&semaphore);
-            let value = if shape.mode == Mode::Counting && semaphore.ends_with("space") { shape.capacity } else { 0 };
+            let value =
+                if shape.mode == Mode::Counting && semaphore.ends_with("space") { shape.capacity } else { 0 };
             Semaphore::create(&semaphore, PERMISSIONS, value).map_err(|source| (semaphore, source))
         });
         let (ready, space) = match (ready, space) {
@@ -104,7 +105,11 @@ impl<R: Record> Ring<R> {
         let (shape, grace) = check_header(&mapping, name, Some(size_of::<R>()))?;
         let barriers = Barriers::new(check_can_join(&mapping, name)?);
         let open = |semaphore: String| {
-            Semaphore::open(&semaphore).map_err(|source| OpenError::Os { what: "open", name: semaphore, source })
+            Semaphore::open(&semaphore).map_err(|source| OpenError::Os {
+                what: "open",
+                name: semaphore,
+                source,
+            })
         };
         let (ready, space) = (open(name.ready())?, open(name.space())?);
         Ok(Self::with(Region::mapped(mapping, shape, barriers, ready, space), Some(name.clone()), grace))

@@ -127,7 +127,10 @@ fn lock_new(mut file: File) -> Result<Flock<File>, MakeError> {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    Err(MakeError::Io(io::Error::new(io::ErrorKind::TimedOut, "another process keeps the new segment locked")))
+    Err(MakeError::Io(io::Error::new(
+        io::ErrorKind::TimedOut,
+        "another process keeps the new segment locked",
+    )))
 }
 
 /// Opens what has the name, if it is a plain file. Not blocking: it might be a pipe that somebody put there.

@@ -53,6 +53,8 @@ pub(crate) fn copy_out_used<R: Record>(source: *const u8, record: &mut R, used: 
     let used = used(&bytes[..prefix]).min(size);
     if used > prefix {
         // SAFETY: as above, from `prefix` to `used`, which is at most a record's size.
-        unsafe { ptr::copy_nonoverlapping(source.add(prefix), bytes.as_mut_ptr().add(prefix), used - prefix) };
+        unsafe {
+            ptr::copy_nonoverlapping(source.add(prefix), bytes.as_mut_ptr().add(prefix), used - prefix)
+        };
     }
 }

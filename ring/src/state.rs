@@ -32,11 +32,7 @@ pub struct State(pub(crate) u64);
 
 impl State {
     pub(crate) const fn new(position: u64, owner: u16, phase: Phase) -> Self {
-        Self(
-            (position & SEQUENCE_MASK) << (OWNER_BITS + 2)
-                | (owner as u64 & OWNER_MASK) << 2
-                | phase as u64,
-        )
+        Self((position & SEQUENCE_MASK) << (OWNER_BITS + 2) | (owner as u64 & OWNER_MASK) << 2 | phase as u64)
     }
 
     pub(crate) const fn free(position: u64) -> Self {

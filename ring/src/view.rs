@@ -44,13 +44,19 @@ pub(crate) fn check_header(
         return Err(OpenError::NotReady { name: name.segment() });
     }
     check("magic", u64::from_ne_bytes(MAGIC), words.magic.load(Ordering::Relaxed))?;
-    check("layout version", u64::from(LAYOUT_VERSION), u64::from(words.layout_version.load(Ordering::Relaxed)))?;
+    check(
+        "layout version",
+        u64::from(LAYOUT_VERSION),
+        u64::from(words.layout_version.load(Ordering::Relaxed)),
+    )?;
     let found_size = words.record_size.load(Ordering::Relaxed) as usize;
     check("record size", record_size.unwrap_or(found_size) as u64, found_size as u64)?;
     let kind = words.kind.load(Ordering::Relaxed);
-    let kind = RingKind::from_wire(kind).ok_or_else(|| mismatch("kind", RingKind::Mpsc as u64, u64::from(kind)))?;
+    let kind =
+        RingKind::from_wire(kind).ok_or_else(|| mismatch("kind", RingKind::Mpsc as u64, u64::from(kind)))?;
     let mode = words.mode.load(Ordering::Relaxed);
-    let mode = Mode::from_wire(mode).ok_or_else(|| mismatch("mode", Mode::Doorbell as u64, u64::from(mode)))?;
+    let mode =
+        Mode::from_wire(mode).ok_or_else(|| mismatch("mode", Mode::Doorbell as u64, u64::from(mode)))?;
     let capacity = words.capacity.load(Ordering::Relaxed);
     let owners = words.owners.load(Ordering::Relaxed);
     let options = match kind {
@@ -84,7 +90,12 @@ pub(crate) fn check_can_join(mapping: &Mapping, name: &RingName) -> Result<bool,
     let words: &Identity = unsafe { &(*mapping.base().cast::<Header>()).identity };
     let (ours, found) = (pid_namespace(), words.pid_namespace.load(Ordering::Relaxed));
     if ours != found && ours != 0 && found != 0 {
-        return Err(OpenError::Mismatch { name: name.segment(), field: "pid namespace", expected: ours, found });
+        return Err(OpenError::Mismatch {
+            name: name.segment(),
+            field: "pid namespace",
+            expected: ours,
+            found,
+        });
     }
     Ok(words.asymmetric.load(Ordering::Relaxed) != 0)
 }
@@ -175,7 +186,10 @@ impl RingView {
 
 impl core::fmt::Debug for RingView {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("RingView").field("name", &self.name).field("shape", &self.shape).finish_non_exhaustive()
+        f.debug_struct("RingView")
+            .field("name", &self.name)
+            .field("shape", &self.shape)
+            .finish_non_exhaustive()
     }
 }
 

@@ -61,12 +61,7 @@ fn default_spins() -> u32 {
 impl Wait {
     fn new(discipline: Discipline) -> Self {
         let spins = if discipline == Discipline::Adaptive { default_spins() } else { 0 };
-        Self {
-            discipline,
-            spins,
-            yield_for: Duration::from_micros(50),
-            recheck: Duration::from_millis(100),
-        }
+        Self { discipline, spins, yield_for: Duration::from_micros(50), recheck: Duration::from_millis(100) }
     }
 
     /// Spins until it is there.

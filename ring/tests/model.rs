@@ -54,7 +54,8 @@ struct Pair {
 impl Pair {
     fn new(ring: Ring<[u64; 2]>) -> Self {
         let many = ring.kind() == halyard_ring::RingKind::Mpsc;
-        let producers: Vec<_> = (0..if many { 2 } else { 1 }).map(|_| Some(ring.producer().unwrap())).collect();
+        let producers: Vec<_> =
+            (0..if many { 2 } else { 1 }).map(|_| Some(ring.producer().unwrap())).collect();
         let leaked = vec![0; producers.len()];
         let consumer = Some(ring.consumer().unwrap());
         Self { ring, producers, consumer, queue: VecDeque::new(), next: 0, holes: 0, leaked }
@@ -154,7 +155,8 @@ impl Pair {
             }
             Op::Drain(max) => {
                 let mut records = Vec::new();
-                let count = self.consumer.as_mut().unwrap().drain(max, |record| records.push(*record)).unwrap();
+                let count =
+                    self.consumer.as_mut().unwrap().drain(max, |record| records.push(*record)).unwrap();
                 assert_eq!(count, records.len());
                 assert!(count == max || count == self.queue.len(), "{count} of {}", self.queue.len());
                 records.into_iter().for_each(|record| self.popped(Ok(record)));

@@ -31,7 +31,9 @@ fn all_arrive_in_order(options: &RingOptions, producers: u64, wait: Wait) {
                         }
                         _ => {
                             // Now and then a position is given up between two records.
-                            if number % 7 == 0 && let Ok(claim) = end.try_claim() {
+                            if number % 7 == 0
+                                && let Ok(claim) = end.try_claim()
+                            {
                                 claim.abandon();
                             }
                             loop {

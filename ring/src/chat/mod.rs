@@ -10,11 +10,14 @@ mod names;
 mod record;
 mod text;
 
-pub use names::{RingRole, ServerName, SERVER_NAME_MAX, control_ring, parse_ring_name, reply_ring};
+pub use names::{RingRole, SERVER_NAME_MAX, ServerName, control_ring, parse_ring_name, reply_ring};
 pub use record::{
-    BODY, Bad, ErrorCode, HEAD, Kind, LeaveReason, LostBody, Message, OverflowPolicy, Record, WelcomeBody, flags,
+    BODY, Bad, ErrorCode, HEAD, Kind, LeaveReason, LostBody, Message, OverflowPolicy, Record, WelcomeBody,
+    flags,
 };
-pub use text::{BadName, BadText, Fragments, NAME_MAX, Reassembly, TEXT_MAX, check_name, check_text, fragments};
+pub use text::{
+    BadName, BadText, Fragments, NAME_MAX, Reassembly, TEXT_MAX, check_name, check_text, fragments,
+};
 
 /// Version of the chat protocol: the kinds, their fields and their order. HELLO carries it, the server compares.
 pub const PROTOCOL: u32 = 1;

@@ -27,7 +27,11 @@ impl fmt::Display for BadName {
             Self::Empty => write!(f, "a name needs at least one character"),
             Self::TooLong(len) => write!(f, "the name has {len} bytes; at most {NAME_MAX} are allowed"),
             Self::Invisible(c) => {
-                write!(f, "the name holds U+{:04X}; only visible characters and no spaces are allowed", *c as u32)
+                write!(
+                    f,
+                    "the name holds U+{:04X}; only visible characters and no spaces are allowed",
+                    *c as u32
+                )
             }
         }
     }

@@ -48,9 +48,9 @@ mod writer;
 #[cfg(all(test, loom))]
 mod models;
 
-pub(crate) use reader::{Head, Reader};
 #[cfg(not(loom))]
 pub(crate) use reader::Look;
+pub(crate) use reader::{Head, Reader};
 pub(crate) use writer::{Claimed, Reserve, Writer};
 
 use core::fmt;
@@ -119,23 +119,28 @@ fn bump(word: &QuietU64) {
     word.store(word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }
 
+/// Whether the consumer's word announces a sleep.
+pub(crate) const fn sleeps(waiting: u32) -> bool {
+    waiting & 1 != 0
+}
+
 /// Wakes the consumer if it sleeps or is about to. The caller has fenced (I8). True if it posted.
 fn wake_reader<M: Memory>(memory: &M) -> bool {
     let waiting = &memory.header().reader.waiting;
-    let turn = waiting.load(Ordering::Relaxed);
-    if turn == 0 {
+    let announced = waiting.load(Ordering::Relaxed);
+    if !sleeps(announced) {
         return false;
     }
     // Taken down, so that a burst of publishes posts once; after the post, so that a waker that dies or is stopped
-    // in between leaves it to the next; and only this turn's, so that a slow waker takes no later announcement.
+    // in between leaves it to the next; and only this one, so that a slow waker takes no later announcement.
     if planted(Mutant::AnswerBeforePost) {
-        waiting.store(0, Ordering::Relaxed);
+        waiting.store(announced - 1, Ordering::Relaxed);
     }
     memory.ready().post();
     if planted(Mutant::AnswerAnyTurn) {
-        waiting.store(0, Ordering::Relaxed);
+        waiting.fetch_and(!1, Ordering::Relaxed);
     } else {
-        let _ = waiting.compare_exchange(turn, 0, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = waiting.compare_exchange(announced, announced - 1, Ordering::Relaxed, Ordering::Relaxed);
     }
     true
 }

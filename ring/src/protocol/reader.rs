@@ -18,8 +18,6 @@ pub(crate) struct Reader<M> {
     consumed: u64,
     /// Positions left behind since sleeping producers were last looked for behind a fence.
     unfenced: u64,
-    /// Tells this announcement of a sleep from the last one.
-    turn: u32,
 }
 
 /// What stands at the head.
@@ -50,7 +48,6 @@ impl<M: Memory> Reader<M> {
             consumed,
             // It may have died before it woke whom it had made room for.
             unfenced: u64::from(!planted(Mutant::ForgetSleepers)),
-            turn: head as u32,
             memory,
         };
         // It may have died after freeing a slot and before it wrote the new head; the slot may be taken again.
@@ -79,17 +76,15 @@ impl<M: Memory> Reader<M> {
         if state.is_ready_at(self.head) { Ok(Head::Ready) } else { self.look_closer() }
     }
 
-    /// Watches the head's state word until it changes, for at most `glances`: the tight inside of a spinning wait.
+    /// Watches the head until a record is there, for at most `glances`: the tight inside of a spinning wait.
     #[inline]
-    #[cfg(not(loom))]
     pub(crate) fn watch(&self, glances: u32) {
         let word = self.memory.state(self.head);
-        let before = word.load(Ordering::Relaxed);
         for _ in 0..glances {
-            core::hint::spin_loop();
-            if word.load(Ordering::Relaxed) != before {
+            if State(word.load(Ordering::Relaxed)).is_ready_at(self.head) {
                 return;
             }
+            core::hint::spin_loop();
         }
     }
 
@@ -242,8 +237,9 @@ impl<M: Memory> Reader<M> {
         let memory = Arc::clone(&self.memory);
         let waiting = &memory.header().reader.waiting;
         // I8, sleeper's half: announce, fence, look again, and only then sleep.
-        self.turn = self.turn.wrapping_add(1).max(1);
-        waiting.store(self.turn, Ordering::Relaxed);
+        // Only the consumer counts on; wakers only take the lowest bit away.
+        let announced = waiting.load(Ordering::Relaxed).wrapping_add(2) | 1;
+        waiting.store(announced, Ordering::Relaxed);
         let certain = planted(Mutant::NoParkFence) || memory.sleep_fence();
         let mut still = planted(Mutant::NoReaderRecheck)
             || (self.look() == Ok(awaited) && !self.is_closed() && self.nudges() == nudges);
@@ -255,6 +251,6 @@ impl<M: Memory> Reader<M> {
             bump(&memory.header().consumer.parks);
             let _ = memory.ready().wait_timeout(if certain { max } else { max.min(UNCERTAIN) });
         }
-        waiting.store(0, Ordering::Relaxed);
+        waiting.store(announced - 1, Ordering::Relaxed);
     }
 }

@@ -1,6 +1,6 @@
 //! The producer's side: claim, publish, abandon, and sleeping on a full ring.
 
-use super::{Damage, UNCERTAIN, bump, find_tail, is_taken, leave_quarantine, take_down, wake_reader};
+use super::{Damage, UNCERTAIN, bump, find_tail, is_taken, leave_quarantine, sleeps, take_down, wake_reader};
 use crate::memory::Memory;
 use crate::options::{Mode, RingKind};
 use crate::state::{Phase, State};
@@ -87,15 +87,16 @@ impl<M: Memory> Writer<M> {
     fn look_ahead(&mut self) -> Result<(), Reserve> {
         let look = |position| State(self.memory.state(position).load(Ordering::Acquire));
         let last = self.next.wrapping_add((self.capacity / 2).min(AHEAD) - 1);
-        let state = look(self.next);
         if look(last) == State::free(last) {
             self.free_to = last.wrapping_add(1);
-        } else if state == State::free(self.next) {
-            self.free_to = self.next.wrapping_add(1);
-        } else {
-            return Err(self.refuse(self.next, state));
+            return Ok(());
         }
-        Ok(())
+        let state = look(self.next);
+        if state == State::free(self.next) {
+            self.free_to = self.next.wrapping_add(1);
+            return Ok(());
+        }
+        Err(self.refuse(self.next, state))
     }
 
     fn claim_shared(&mut self) -> Result<Claimed, Reserve> {
@@ -323,7 +324,7 @@ impl<M: Memory> Writer<M> {
         let header = self.memory.header();
         // I8: what was found taken comes before the look for the sleeper.
         self.memory.publish_fence();
-        if header.reader.waiting.load(Ordering::Relaxed) == 0 || planted(Mutant::SilentFull) {
+        if !sleeps(header.reader.waiting.load(Ordering::Relaxed)) || planted(Mutant::SilentFull) {
             return;
         }
         let head = header.consumer.head.load(Ordering::Acquire);

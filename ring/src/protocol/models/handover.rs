@@ -51,7 +51,8 @@ pub(super) const MODELS: &[Model] = &[
 fn single(_: usize) {
     let memory = spsc(2);
     let mut producer = writer(&memory, 1);
-    let producing = thread::spawn(move || (1..=4).take_while(|&value| try_push(&mut producer, value)).count() as u64);
+    let producing =
+        thread::spawn(move || (1..=4).take_while(|&value| try_push(&mut producer, value)).count() as u64);
     let mut consumer = reader(&memory);
     let mut got = Vec::new();
     for _ in 0..2 {
@@ -68,7 +69,9 @@ fn shared(_: usize) {
         .map(|owner: u16| {
             let mut producer = writer(&memory, owner);
             let first = 10 * u64::from(owner);
-            thread::spawn(move || (first..first + 2).filter(|&value| try_push(&mut producer, value)).collect())
+            thread::spawn(move || {
+                (first..first + 2).filter(|&value| try_push(&mut producer, value)).collect()
+            })
         })
         .into();
     let mut consumer = reader(&memory);
