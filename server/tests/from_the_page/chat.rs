@@ -126,6 +126,21 @@ fn a_client_made_of_the_page_takes_part() {
         members,
         [("MEMBER".into(), "ann".into(), ann.id, 1), ("MEMBER".into(), "bob".into(), bob.id, 2)]
     );
+    // Of a room by its name, from outside and without entering it; of one that is not there.
+    let mut eve = connect(&page, &name, "eve");
+    let who = eve.send("WHO", "", "lobby", &[]);
+    let (ack, seen) = eve.answer(who);
+    assert_eq!((ack.kind.as_str(), eve.get(&ack, "room"), eve.get(&ack, "count")), ("ACK", room, 2));
+    assert_eq!(seen.iter().map(|seen| told(&eve, seen)).collect::<Vec<_>>(), members);
+    let who = eve.send("WHO", "", "nowhere", &[]);
+    let (ack, seen) = eve.answer(who);
+    assert_eq!((ack.kind.as_str(), eve.get(&ack, "room"), eve.get(&ack, "count")), ("ACK", 0, 0));
+    assert!(seen.is_empty());
+    let who = eve.send("WHO", "", "", &[]);
+    assert_eq!(eve.answer(who).0.kind, "ERROR", "it has entered none");
+    let quit = eve.send("QUIT", "", "", &[]);
+    assert_eq!(eve.answer(quit).0.kind, "ACK");
+    eve.disappear();
     let list = bob.send("LIST", "", "", &[]);
     let (ack, rooms) = bob.answer(list);
     assert_eq!((bob.get(&ack, "count"), rooms.len()), (1, 1));

@@ -64,7 +64,15 @@ pub(crate) struct End<'p> {
 impl<'p> End<'p> {
     /// Attaches as the consumer (section 4.2).
     pub(crate) fn consumer(segment: Segment<'p>) -> Self {
-        Self::attach(segment, |_| vec![0])
+        let mut end = Self::attach(segment, |_| vec![0]);
+        // A consumer before us may have died before it wrote the new head, and before it woke anyone.
+        let state = end.state(end.segment.slot(end.next).load(Ordering::Acquire));
+        if end.ahead(state.position, end.next) == end.segment.capacity as i64 {
+            end.advance();
+            end.count("consumer.consumed");
+        }
+        end.wake_producers();
+        end
     }
 
     /// Attaches as a producer (section 4.2).
@@ -110,8 +118,11 @@ impl<'p> End<'p> {
             let n = &self.numbers;
             if d == 0 && (state.phase, state.owner) == (n.free, 0) {
                 let claimed = State { position, owner: self.owner, phase: n.claimed };
-                // The only producer writes into a FREE slot.
-                if self.segment.single || self.swap(position, word, claimed) {
+                // The only producer writes into a FREE slot, and goes on when it has published.
+                if self.segment.single {
+                    return Ok(position);
+                }
+                if self.swap(position, word, claimed) {
                     self.next = position + 1;
                     return Ok(position);
                 }
@@ -120,7 +131,10 @@ impl<'p> End<'p> {
             } else if d != -(self.segment.capacity as i64) || state.phase == n.free {
                 return Err(Refused::Damaged);
             } else if state.phase == n.void && self.ahead(head, position - self.segment.capacity) > 0 {
-                self.swap(position, word, State { position, ..state });
+                // A hole becomes free; what is in quarantine stays so.
+                let carried =
+                    if state.owner == 0 { self.free(position) } else { State { position, ..state } };
+                self.swap(position, word, carried);
             } else {
                 return Err(Refused::Full);
             }
@@ -129,21 +143,58 @@ impl<'p> End<'p> {
 
     /// Writes into a claimed position and publishes it. False if the consumer has passed over it; then the slot
     /// has been given back.
-    pub(crate) fn publish(&self, position: u64, record: &[u8]) -> bool {
+    pub(crate) fn publish(&mut self, position: u64, record: &[u8]) -> bool {
         self.segment.write(position, record);
         let ready = State { position, owner: self.owner, phase: self.numbers.ready };
         if self.segment.single {
             self.segment.slot(position).store(self.word(ready), Ordering::Release);
+            self.next = position + 1;
         } else if !self.swap(position, self.word(State { phase: self.numbers.claimed, ..ready }), ready) {
             self.give_back(position);
             return false;
         }
+        self.wake_consumer();
+        true
+    }
+
+    /// Gives a claim up unwritten (section 4.4).
+    pub(crate) fn abandon(&self, position: u64) {
+        let claimed = State { position, owner: self.owner, phase: self.numbers.claimed };
+        if self.segment.single {
+            return;
+        }
+        if self.swap(position, self.word(claimed), self.hole(position)) {
+            self.wake_consumer();
+        } else {
+            self.give_back(position);
+        }
+    }
+
+    /// First posts, then takes down the announcement that it saw and no other.
+    fn wake_consumer(&self) {
         fence(Ordering::SeqCst);
         let waiting = self.segment.word32("reader.waiting");
-        if waiting.load(Ordering::Relaxed) != 0 && waiting.swap(0, Ordering::AcqRel) != 0 {
+        let seen = waiting.load(Ordering::Relaxed);
+        if seen % 2 == 1 {
             self.segment.post(Bed::Ready);
+            let _ = waiting.compare_exchange(seen, seen - 1, Ordering::Relaxed, Ordering::Relaxed);
         }
-        true
+    }
+
+    /// Before a sleep on a full ring: only the consumer gets us past claims, and claims wake nobody.
+    fn wake_consumer_before_claims(&self) {
+        fence(Ordering::SeqCst);
+        if self.segment.word32("reader.waiting").load(Ordering::Relaxed).is_multiple_of(2) {
+            return;
+        }
+        let head = self.segment.word64("consumer.head").load(Ordering::Acquire);
+        let n = &self.numbers;
+        let first = (0..self.segment.capacity)
+            .map(|offset| self.state(self.segment.slot(head + offset).load(Ordering::Acquire)))
+            .find(|state| state.phase != n.void || state.owner == 0);
+        if first.is_some_and(|state| state.phase != n.free) {
+            self.wake_consumer();
+        }
     }
 
     fn give_back(&self, position: u64) {
@@ -153,10 +204,11 @@ impl<'p> End<'p> {
             if (state.owner, state.phase) != (self.owner, self.numbers.void) {
                 return;
             }
-            if self.swap(position, word, self.free(state.position + self.segment.capacity)) {
+            if self.swap(position, word, self.hole(state.position)) {
                 let less = |count: u64| count.checked_sub(1);
                 let quarantined = self.segment.word64("cold.quarantined");
                 let _ = quarantined.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+                self.wake_consumer();
                 return;
             }
         }
@@ -184,15 +236,22 @@ impl<'p> End<'p> {
             self.segment.word32("writers.waiting").fetch_add(1, Ordering::Relaxed);
             self.segment.sleep_fence();
             let again = self.push(record);
+            if again == Err(Refused::Full) {
+                self.wake_consumer_before_claims();
+            }
             let token = again == Err(Refused::Full) && self.segment.sleep(Bed::Space, limit);
             woken |= token;
             if !token {
-                let less = |count: u32| count.checked_sub(1);
-                let waiting = self.segment.word32("writers.waiting");
-                let _ = waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+                self.take_down_producers(1);
                 return again.map(|()| woken);
             }
         }
+    }
+
+    fn take_down_producers(&self, answered: u32) {
+        let less = |count: u32| Some(count.saturating_sub(answered));
+        let waiting = self.segment.word32("writers.waiting");
+        let _ = waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// Takes the record at the head (section 4.5).
@@ -207,8 +266,12 @@ impl<'p> End<'p> {
                 0 if state.phase == n.free => return Err(Refused::Empty),
                 0 if state.phase == n.claimed => return Err(Refused::Claimed(state.owner)),
                 d if d == -lap && state.phase == n.void => return Err(Refused::Empty),
-                d if d == 0 || d == lap || d == 2 * lap => {
-                    self.advance();
+                0 => {
+                    if state.owner == 0 {
+                        let free = self.word(self.free(head + self.segment.capacity));
+                        self.segment.slot(head).store(free, Ordering::Release);
+                    }
+                    self.pass();
                     continue;
                 }
                 _ => return Err(Refused::Damaged),
@@ -221,11 +284,22 @@ impl<'p> End<'p> {
             let free = self.word(self.free(head + self.segment.capacity));
             self.segment.slot(head).store(free, Ordering::Release);
             self.advance();
-            let consumed = self.segment.word64("consumer.consumed");
-            consumed.store(consumed.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            self.count("consumer.consumed");
             self.wake_producers();
             return Ok(record);
         }
+    }
+
+    /// Goes past a position that carries no record. What looked full can be claimed or carried now.
+    fn pass(&mut self) {
+        self.count("consumer.holes");
+        self.advance();
+        self.wake_producers();
+    }
+
+    fn count(&self, field: &str) {
+        let word = self.segment.word64(field);
+        word.store(word.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     fn advance(&mut self) {
@@ -236,11 +310,11 @@ impl<'p> End<'p> {
     fn wake_producers(&self) {
         fence(Ordering::SeqCst);
         let waiting = self.segment.word32("writers.waiting");
-        if waiting.load(Ordering::Relaxed) != 0 {
-            for _ in 0..u64::from(waiting.swap(0, Ordering::AcqRel)).min(self.segment.owners) {
-                self.segment.post(Bed::Space);
-            }
+        let seen = waiting.load(Ordering::Relaxed);
+        for _ in 0..u64::from(seen).min(self.segment.owners) {
+            self.segment.post(Bed::Space);
         }
+        self.take_down_producers(seen);
     }
 
     /// Passes over the claim of `owner` at the head (section 4.8).
@@ -250,8 +324,8 @@ impl<'p> End<'p> {
         quarantined.fetch_add(1, Ordering::Relaxed);
         let voided = self.swap(self.next, self.word(claimed), State { phase: self.numbers.void, ..claimed });
         if voided {
-            self.advance();
-            self.wake_producers();
+            self.count("consumer.voids");
+            self.pass();
         } else {
             quarantined.fetch_sub(1, Ordering::Relaxed);
         }
@@ -267,14 +341,17 @@ impl<'p> End<'p> {
             if record != Err(Refused::Empty) {
                 return (record, woken);
             }
-            self.segment.word32("reader.waiting").store(1, Ordering::Relaxed);
+            // Odd, and not the number of any sleep before.
+            let before = self.segment.word32("reader.waiting").load(Ordering::Relaxed);
+            let turn = before.wrapping_add(2) | 1;
+            self.segment.word32("reader.waiting").store(turn, Ordering::Relaxed);
             self.segment.sleep_fence();
             // First `closed`, then the head once more.
             let closed = self.segment.is_closed();
             let record = self.pop();
             let sleepy = record == Err(Refused::Empty) && !closed;
             let token = sleepy && self.segment.sleep(Bed::Ready, limit);
-            self.segment.word32("reader.waiting").store(0, Ordering::Relaxed);
+            self.segment.word32("reader.waiting").store(turn - 1, Ordering::Relaxed);
             woken |= token;
             match record {
                 Err(Refused::Empty) if closed => return (Err(Refused::Closed), woken),
@@ -292,6 +369,11 @@ impl<'p> End<'p> {
 
     fn free(&self, position: u64) -> State {
         State { position, owner: 0, phase: self.numbers.free }
+    }
+
+    /// A position that was given up.
+    fn hole(&self, position: u64) -> State {
+        State { position, owner: 0, phase: self.numbers.void }
     }
 
     fn word(&self, state: State) -> u64 {

@@ -253,7 +253,10 @@ fn headers_lie_as_the_page_says() {
         seen.entry(u64::from(producer.owner()), field).store(0, Ordering::Relaxed);
         entry.push(value);
     }
-    seen.word32("reader.waiting").store(1, Ordering::Relaxed);
+    // A turn number: odd is asleep.
+    seen.word32("reader.waiting").store(6, Ordering::Relaxed);
+    assert!(!ring.inspect().consumer_waiting);
+    seen.word32("reader.waiting").store(7, Ordering::Relaxed);
     seen.word32("writers.waiting").store(5, Ordering::Relaxed);
     let now = ring.inspect();
     let c = &now.counters;
@@ -263,13 +266,14 @@ fn headers_lie_as_the_page_says() {
     let owner = now.producers.iter().find(|owner| owner.number == second.owner()).unwrap();
     assert_eq!([owner.published, owner.full_events, owner.parks, owner.voided], [31, 32, 33, 35]);
     assert!(now.consumer_waiting);
-    check("reader.waiting", 1);
+    check("reader.waiting", 7);
     assert_eq!(now.producers_waiting, 5);
     check("writers.waiting", 5);
     seen.word32("writers.waiting").store(0, Ordering::Relaxed);
     assert_eq!(seen.get("reader.closed"), 0);
     ring.close();
     check("reader.closed", 1);
+    assert_eq!(seen.get("reader.waiting"), 6, "answered: one less, and not 0");
     assert_eq!(left.into_inner(), BTreeSet::new(), "not looked at");
 }
 

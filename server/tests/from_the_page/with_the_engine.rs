@@ -132,7 +132,7 @@ fn a_claim_of_the_page_that_took_too_long_is_passed_over_and_given_back() {
     let seen = ring.inspect();
     assert_eq!((seen.counters.voids, seen.counters.quarantined), (1, 1));
 
-    assert!(!late.publish(position, numbered(99).as_bytes()), "it was passed over");
+    assert!(!late.publish(position, numbered(99).as_bytes()), "it was passed over, and is a hole now");
     assert_eq!(late.segment.get("cold.quarantined"), 0);
     assert_eq!(ring.inspect().counters.quarantined, 0);
     // All four slots carry records again, those of the late one too.
@@ -175,6 +175,102 @@ fn a_consumer_of_the_page_passes_over_a_claim_of_the_engine() {
     late.try_claim().unwrap().abandon();
     for number in 12..16 {
         other.try_push(numbered(number)).unwrap();
+        assert_eq!(consumer.pop().map(|record| number_of(&record)), Ok(number));
+    }
+}
+
+#[test]
+fn what_either_abandons_the_other_gets_past() {
+    let page = Page::read();
+    // The page's producer abandons, the engine's carries on and reads.
+    let name = unused_name("hole");
+    let ring = Made::new(&name, &RingOptions::mpsc(4).owners(2));
+    let mut consumer = ring.consumer().unwrap();
+    let mut other = ring.producer().unwrap();
+    let mut producer = End::producer(Segment::open(&page, name.as_str()).unwrap());
+    for number in 0..12 {
+        let position = producer.claim().unwrap();
+        other.try_push(numbered(number)).unwrap();
+        producer.abandon(position);
+        assert_eq!(consumer.try_pop().unwrap().number, number);
+    }
+    assert_eq!(producer.segment.get("consumer.holes"), 12);
+    // A ring of nothing but holes is full until the consumer has looked.
+    for _ in 0..4 {
+        let position = producer.claim().unwrap();
+        producer.abandon(position);
+    }
+    assert_eq!(producer.push(numbered(0).as_bytes()), Err(Refused::Full));
+    assert!(matches!(other.try_push(numbered(0)), Err(PushError::Full(_))));
+    assert!(matches!(consumer.try_pop(), Err(PopError::Empty)));
+    producer.push(numbered(12).as_bytes()).unwrap();
+    assert_eq!(consumer.try_pop().unwrap().number, 12);
+    drop(consumer);
+
+    // The engine's abandons, the page's reads.
+    let mut consumer = End::consumer(Segment::open(&page, name.as_str()).unwrap());
+    for number in 13..25 {
+        let hole = other.try_claim().unwrap();
+        producer.push(numbered(number).as_bytes()).unwrap();
+        hole.abandon();
+        assert_eq!(consumer.pop().map(|record| number_of(&record)), Ok(number));
+    }
+    for _ in 0..4 {
+        other.try_claim().unwrap().abandon();
+    }
+    assert_eq!(producer.push(numbered(0).as_bytes()), Err(Refused::Full));
+    assert_eq!(consumer.pop(), Err(Refused::Empty));
+    producer.push(numbered(25).as_bytes()).unwrap();
+    assert_eq!(consumer.pop().map(|record| number_of(&record)), Ok(25));
+    assert_eq!(ring.inspect().counters.damaged, 0);
+}
+
+#[test]
+fn a_sleeper_of_the_page_wakes_a_consumer_in_front_of_claims() {
+    let page = Page::read();
+    let name = unused_name("claims");
+    let ring = Made::new(&name, &RingOptions::mpsc(2).owners(3).grace(Duration::from_millis(1)));
+    let (mut one, mut two) = (ring.producer().unwrap(), ring.producer().unwrap());
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut consumer = ring.consumer().unwrap();
+            consumer.set_wait(Wait::block().recheck(2 * LONG));
+            consumer.pop_timeout(LONG).map(|record| record.number)
+        });
+        until("the consumer asleep", || ring.inspect().consumer_waiting);
+        let stopped = (one.try_claim().unwrap(), two.try_claim().unwrap());
+        let mut producer = End::producer(Segment::open(&page, name.as_str()).unwrap());
+        // Full of claims, then of slots in quarantine: those come back, and there is room.
+        let ring = &ring;
+        scope.spawn(move || {
+            until("both passed over", || ring.inspect().counters.voids == 2);
+            drop(stopped);
+        });
+        producer.push_sleeping(numbered(1).as_bytes(), LONG).unwrap();
+        assert_eq!(reader.join().unwrap(), Ok(1));
+    });
+}
+
+#[test]
+fn a_consumer_of_the_page_goes_on_where_a_dead_one_freed_without_saying_so() {
+    let page = Page::read();
+    let name = unused_name("takeover");
+    let ring = Made::new(&name, &RingOptions::mpsc(2));
+    let mut producer = ring.producer().unwrap();
+    for number in 0..2 {
+        producer.try_push(numbered(number)).unwrap();
+    }
+    let mut first = ring.consumer().unwrap();
+    first.try_pop().unwrap();
+    drop(first);
+    producer.try_push(numbered(2)).unwrap();
+    // As if the first one had died before it wrote the new head.
+    let segment = Segment::open(&page, name.as_str()).unwrap();
+    segment.word64("consumer.head").store(0, std::sync::atomic::Ordering::Release);
+    segment.word64("consumer.consumed").store(0, std::sync::atomic::Ordering::Relaxed);
+    let mut consumer = End::consumer(segment);
+    assert_eq!(consumer.segment.get("consumer.consumed"), 1);
+    for number in 1..3 {
         assert_eq!(consumer.pop().map(|record| number_of(&record)), Ok(number));
     }
 }
