@@ -103,6 +103,77 @@ impl Series {
     }
 }
 
+/// In what something is counted that is not a histogram of times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the measurements that use it follow"))]
+pub(crate) enum Unit {
+    /// How often in a second.
+    PerSecond,
+    /// Nanoseconds; for what is computed, not sampled.
+    Ns,
+    Bytes,
+    /// Percent of one processor.
+    PercentOfCore,
+}
+
+impl Unit {
+    /// A value for people.
+    pub(crate) fn show(self, value: f64) -> String {
+        let scaled = |units: [&str; 4], step: f64| {
+            let mut value = value;
+            let mut at = 0;
+            while value.abs() >= step * 0.9995 && at + 1 < units.len() {
+                value /= step;
+                at += 1;
+            }
+            let digits = match value.abs() {
+                v if v == v.trunc() && at == 0 => 0,
+                v if v < 9.995 => 2,
+                v if v < 99.95 => 1,
+                _ => 0,
+            };
+            format!("{value:.digits$}{}", units[at])
+        };
+        match self {
+            Self::PerSecond => scaled(["/s", " k/s", " M/s", " G/s"], 1000.0),
+            Self::Ns if value < 99.95 => format!("{value:.1} ns"),
+            Self::Ns => Nanos(value).to_string(),
+            Self::Bytes => scaled([" B", " KiB", " MiB", " GiB"], 1024.0),
+            Self::PercentOfCore => format!("{value:.2} %"),
+        }
+    }
+}
+
+/// What was measured under one name and is no histogram of times: a rate, a size, a share. One value a round.
+#[derive(Clone, Debug)]
+pub(crate) struct Quantity {
+    /// For programs: lower case, dots between the parts.
+    pub(crate) id: String,
+    /// For people.
+    pub(crate) label: String,
+    pub(crate) unit: Unit,
+    pub(crate) rounds: Vec<f64>,
+}
+
+impl Quantity {
+    #[cfg_attr(not(test), expect(dead_code, reason = "the measurements that use it follow"))]
+    pub(crate) fn new(id: impl Into<String>, label: impl Into<String>, unit: Unit) -> Self {
+        Self { id: id.into(), label: label.into(), unit, rounds: Vec::new() }
+    }
+
+    /// The value over the rounds.
+    pub(crate) fn value(&self) -> Option<Spread> {
+        Spread::over(self.rounds.iter().copied())
+    }
+
+    /// How many times the floor's value this one is, round by round.
+    pub(crate) fn ratio(&self, floor: &Self) -> Option<Spread> {
+        let pairs = self.rounds.iter().zip(&floor.rounds).filter(|(_, floor)| **floor != 0.0);
+        Spread::over(pairs.map(|(own, floor)| own / floor))
+    }
+}
+
 /// One round as it stands in `--json`.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct RoundJson {
@@ -205,6 +276,17 @@ mod tests {
         }
         assert_eq!(decode(&encode(&histogram)).as_ref(), Some(&histogram));
         assert_eq!(decode("no histogram"), None);
+    }
+
+    #[test]
+    fn quantities_are_shown_in_their_unit() {
+        let shown = |unit: Unit, value| unit.show(value);
+        assert_eq!(shown(Unit::PerSecond, 123.0), "123/s");
+        assert_eq!(shown(Unit::PerSecond, 51_234_000.0), "51.2 M/s");
+        assert_eq!(shown(Unit::Bytes, 24.0 * 1024.0), "24.0 KiB");
+        assert_eq!(shown(Unit::Ns, 19.94), "19.9 ns");
+        assert_eq!(shown(Unit::Ns, 1500.0), "1.50 µs");
+        assert_eq!(shown(Unit::PercentOfCore, 0.456), "0.46 %");
     }
 
     #[test]

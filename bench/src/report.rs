@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::figures::{Nanos, RoundJson, Series, Spread, Stat};
+use crate::figures::{Nanos, Quantity, RoundJson, Series, Spread, Stat, Unit};
 use crate::machine::Machine;
 
 /// One line of the table: a series, and the floor that it is measured against.
@@ -22,6 +22,8 @@ pub(crate) struct Report {
     /// What was compared with what, in sentences.
     pub(crate) about: Vec<String>,
     pub(crate) figures: Vec<Figure>,
+    /// Each with the id of the quantity that is its floor, if it has one.
+    pub(crate) quantities: Vec<(Quantity, Option<String>)>,
 }
 
 #[derive(Serialize)]
@@ -32,6 +34,21 @@ struct ReportJson<'a> {
     machine: Machine,
     about: &'a [String],
     figures: Vec<FigureJson<'a>>,
+    quantities: Vec<QuantityJson<'a>>,
+}
+
+/// What is no histogram of times.
+#[derive(Serialize)]
+struct QuantityJson<'a> {
+    id: &'a str,
+    label: &'a str,
+    unit: Unit,
+    /// Median, lowest and highest of the rounds.
+    value: Option<Spread>,
+    floor: Option<&'a str>,
+    /// How many times the floor's value, taken round by round.
+    ratio: Option<Spread>,
+    rounds: &'a [f64],
 }
 
 #[derive(Serialize)]
@@ -53,7 +70,7 @@ struct FigureJson<'a> {
 
 impl Report {
     pub(crate) fn new(command: &'static str, about: Vec<String>) -> Self {
-        Self { command, about, figures: Vec::new() }
+        Self { command, about, figures: Vec::new(), quantities: Vec::new() }
     }
 
     /// Adds a series that is a floor itself, or a part of another.
@@ -64,6 +81,17 @@ impl Report {
     /// Adds a series that is measured against the series of the id `floor`.
     pub(crate) fn add(&mut self, series: Series, floor: &str) {
         self.figures.push(Figure { series, floor: Some(floor.to_owned()) });
+    }
+
+    /// Adds a quantity, measured against the quantity of the id `floor` if that is given.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the measurements that use it follow"))]
+    pub(crate) fn add_quantity(&mut self, quantity: Quantity, floor: Option<&str>) {
+        self.quantities.push((quantity, floor.map(str::to_owned)));
+    }
+
+    fn ratio_of(&self, quantity: &Quantity, floor: Option<&str>) -> Option<Spread> {
+        let floor = self.quantities.iter().find(|(other, _)| Some(other.id.as_str()) == floor)?;
+        quantity.ratio(&floor.0)
     }
 
     fn floor_of(&self, figure: &Figure) -> Option<&Series> {
@@ -96,6 +124,15 @@ impl Report {
                 rounds: series.rounds.iter().map(RoundJson::new).collect(),
             }
         });
+        let quantities = self.quantities.iter().map(|(quantity, floor)| QuantityJson {
+            id: &quantity.id,
+            label: &quantity.label,
+            unit: quantity.unit,
+            value: quantity.value(),
+            floor: floor.as_deref(),
+            ratio: self.ratio_of(quantity, floor.as_deref()),
+            rounds: &quantity.rounds,
+        });
         let report = ReportJson {
             v: 1,
             command: self.command,
@@ -103,6 +140,7 @@ impl Report {
             machine: Machine::describe(),
             about: &self.about,
             figures: figures.collect(),
+            quantities: quantities.collect(),
         };
         serde_json::to_string(&report).expect("the report holds strings and numbers") + "\n"
     }
@@ -114,8 +152,52 @@ impl Report {
         for line in &self.about {
             let _ = writeln!(text, "{line}");
         }
-        let rounds = self.figures.first().map_or(0, |figure| figure.series.rounds.len());
+        let times = self.figures.first().map(|figure| figure.series.rounds.len());
+        let others = self.quantities.first().map(|(quantity, _)| quantity.rounds.len());
+        let rounds = times.or(others).unwrap_or(0);
         let _ = writeln!(text, "Medians of {rounds} rounds; below each, the lowest and the highest round.\n");
+        if !self.figures.is_empty() {
+            self.times_table(&mut text);
+        }
+        if !self.quantities.is_empty() {
+            if !self.figures.is_empty() {
+                text.push('\n');
+            }
+            self.quantities_table(&mut text);
+        }
+        text
+    }
+
+    fn quantities_table(&self, text: &mut String) {
+        let labels = self.quantities.iter().map(|(quantity, _)| quantity.label.chars().count());
+        let wide = labels.max().unwrap_or(0);
+        let _ = writeln!(
+            text,
+            "{:wide$}  {:>14}  {:>28}  {:>10}  {:>17}",
+            "", "median", "lowest–highest", "/ floor", ""
+        );
+        for (quantity, floor) in &self.quantities {
+            let Some(value) = quantity.value() else { continue };
+            let ratio = self.ratio_of(quantity, floor.as_deref());
+            let is_floor =
+                self.quantities.iter().any(|(_, other)| other.as_deref() == Some(quantity.id.as_str()));
+            let show = |value| quantity.unit.show(value);
+            let _ = writeln!(
+                text,
+                "{:wide$}  {:>14}  {:>28}  {:>10}  {:>17}",
+                quantity.label,
+                show(value.median),
+                format!("{}–{}", show(value.min), show(value.max)),
+                match ratio {
+                    Some(ratio) => times(ratio.median),
+                    None => if is_floor { "floor" } else { "" }.to_owned(),
+                },
+                ratio.map_or_else(String::new, |r| format!("{}–{}", times(r.min), times(r.max))),
+            );
+        }
+    }
+
+    fn times_table(&self, text: &mut String) {
         let wide = self.figures.iter().map(|figure| figure.series.label.chars().count()).max().unwrap_or(0);
         let _ = write!(text, "{:wide$}", "");
         for stat in Stat::ALL {
@@ -144,7 +226,6 @@ impl Report {
             let spread = ratio.map_or_else(String::new, |r| format!("{}–{}", times(r.min), times(r.max)));
             let _ = writeln!(text, "  {spread:>15}");
         }
-        text
     }
 }
 
@@ -198,6 +279,23 @@ mod tests {
         assert_eq!(hop["rounds"].as_array().map(Vec::len), Some(3));
         let text = hop["rounds"][0]["histogram_v2"].as_str().unwrap();
         assert_eq!(crate::figures::decode(text).unwrap().len(), 10);
+    }
+
+    #[test]
+    fn a_quantity_has_its_unit_and_its_floor() {
+        let mut report = Report::new("fanout", vec!["Copies.".into()]);
+        for (id, rate) in [("floor", 80e6), ("ring", 40e6)] {
+            let mut quantity = Quantity::new(id, format!("the {id}"), Unit::PerSecond);
+            quantity.rounds = vec![rate, rate / 2.0, rate * 2.0];
+            report.add_quantity(quantity, (id == "ring").then_some("floor"));
+        }
+        let table = report.table(&Machine::describe());
+        assert!(table.contains("40.0 M/s") && table.contains("20.0 M/s–80.0 M/s"), "{table}");
+        assert!(table.contains("0.50 ×–0.50 ×"), "{table}");
+        let json: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
+        let ring = &json["quantities"][1];
+        assert_eq!((&ring["unit"], &ring["ratio"]["median"]), (&"per-second".into(), &0.5.into()));
+        assert_eq!(ring["rounds"].as_array().map(Vec::len), Some(3));
     }
 
     #[test]
