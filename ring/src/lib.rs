@@ -46,6 +46,8 @@ mod barrier;
 mod consumer;
 #[cfg(not(loom))]
 mod error;
+#[cfg(all(feature = "faults", not(loom)))]
+pub mod faults;
 #[cfg(not(loom))]
 mod inspect;
 #[cfg(not(loom))]

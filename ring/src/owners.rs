@@ -138,6 +138,8 @@ pub(crate) fn reap_owner(region: &Region, number: u16) -> Reaped {
     if !dead || identity.compare_exchange(word, ours, Ordering::AcqRel, Ordering::Relaxed).is_err() {
         return Reaped::default();
     }
+    #[cfg(feature = "faults")]
+    crate::faults::pass(crate::faults::Point::Reap);
     let slots = free_slots_of(region, number);
     fold_counters(region, number);
     identity.store(0, Ordering::Release);

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use crate::Record;
 use crate::error::{PushError, Voided};
+#[cfg(feature = "faults")]
+use crate::faults::{self, Point};
 use crate::memory::Memory;
 use crate::owners;
 use crate::protocol::{Claimed, Reserve, Writer};
@@ -133,9 +135,20 @@ impl<R: Record> Producer<R> {
     #[inline]
     fn finish(&mut self, claimed: Claimed, record: &R, used: usize) -> bool {
         let bytes = record.as_bytes();
-        copy_in(&*self.writer.memory, claimed.0, 0, &bytes[..used.min(bytes.len())]);
+        let bytes = &bytes[..used.min(bytes.len())];
+        #[cfg(feature = "faults")]
+        {
+            faults::pass(Point::AfterClaim);
+            copy_in(&*self.writer.memory, claimed.0, 0, &bytes[..bytes.len() / 2]);
+            faults::pass(Point::HalfWritten);
+        }
+        copy_in(&*self.writer.memory, claimed.0, 0, bytes);
+        #[cfg(feature = "faults")]
+        faults::pass(Point::BeforePublish);
         let published = self.publish(claimed).is_ok();
         if published {
+            #[cfg(feature = "faults")]
+            faults::pass(Point::BeforeWake);
             self.writer.announce(1);
         }
         published

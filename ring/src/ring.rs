@@ -70,6 +70,8 @@ impl<R: Record> Ring<R> {
             MakeError::NoSpace => CreateError::NoSpace { need: shape.total, name: name.segment() },
             MakeError::Io(source) => CreateError::Os { what: "create", name: name.segment(), source },
         })?;
+        #[cfg(feature = "faults")]
+        crate::faults::pass(crate::faults::Point::HalfCreated);
         // Semaphores of that name without a segment are what is left of a segment that somebody removed by hand.
         let [ready, space] = [name.ready(), name.space()].map(|semaphore| {
             let _ = Semaphore::unlink(&semaphore);
@@ -152,6 +154,8 @@ impl<R: Record> Ring<R> {
             return Err(AttachError::Closed);
         }
         let owner = owners::attach_producer(&self.region)?;
+        #[cfg(feature = "faults")]
+        crate::faults::pass(crate::faults::Point::Attach);
         Ok(Producer::new(Arc::clone(&self.region), owner))
     }
 

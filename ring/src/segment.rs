@@ -58,6 +58,8 @@ impl Mapping {
         loop {
             let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR | OFlag::O_CLOEXEC;
             let file = File::from(shm_open(&*name.segment(), flags, Mode::from_bits_truncate(mode))?);
+            #[cfg(feature = "faults")]
+            crate::faults::pass(crate::faults::Point::Create);
             let lock = lock_new(file)?;
             // Someone looked between the two steps, found no lock and removed the file as a dead one's: start over.
             if lock.metadata().map_err(MakeError::Io)?.nlink() == 0 {

@@ -8,6 +8,9 @@
 mod child;
 #[path = "processes/death.rs"]
 mod death;
+#[cfg(feature = "faults")]
+#[path = "processes/faults.rs"]
+mod faults;
 #[path = "processes/roles.rs"]
 mod roles;
 #[path = "processes/stopped.rs"]

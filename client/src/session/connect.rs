@@ -65,6 +65,8 @@ fn attempt(
     let name = reply.ring().name().map_or_else(String::new, ToString::to_string);
     let (policy, limit) = options.policy.wire();
     let hello = Record::hello(nick, &name, policy, limit, RandomState::new().hash_one(&name));
+    #[cfg(feature = "faults")]
+    halyard_ring::faults::pass(halyard_ring::faults::Point::BeforeHello);
     let welcome = greet(options, &hello, &mut producer, &mut consumer, &reply, deadline)?;
     match welcome.check().map(|message| (message.kind, message.text)) {
         Ok((Kind::Welcome, _)) => {}
@@ -115,6 +117,8 @@ fn greet(
             Err(PushError::Closed(())) => return Err(no_server()),
             Err(_) => return Err(ConnectError::Confused),
         }
+        #[cfg(feature = "faults")]
+        halyard_ring::faults::pass(halyard_ring::faults::Point::AfterHello);
         loop {
             match consumer.pop_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(record) => return Ok(record),

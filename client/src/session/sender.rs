@@ -213,6 +213,10 @@ impl Sender {
 
     fn push<T: AsRef<str>>(&mut self, number: u64, command: &Command<T>, flag: u16) -> Result<(), SendError> {
         let (nick, text, action) = command.parts();
+        #[cfg(feature = "faults")]
+        if matches!(command, Command::Quit) {
+            halyard_ring::faults::pass(halyard_ring::faults::Point::BeforeQuit);
+        }
         let now = monotonic_ns();
         if now.saturating_sub(self.last_beat_ns) >= self.beat_every_ns {
             self.reply.beat();
@@ -237,6 +241,10 @@ impl Sender {
             }
         }
         self.has_quit |= matches!(command, Command::Quit);
+        #[cfg(feature = "faults")]
+        if self.has_quit {
+            halyard_ring::faults::pass(halyard_ring::faults::Point::AfterQuit);
+        }
         Ok(())
     }
 

@@ -240,6 +240,8 @@ impl<M: Memory> Reader<M> {
         // Only the consumer counts on; wakers only take the lowest bit away.
         let announced = waiting.load(Ordering::Relaxed).wrapping_add(2) | 1;
         waiting.store(announced, Ordering::Relaxed);
+        #[cfg(all(feature = "faults", not(loom)))]
+        crate::faults::pass(crate::faults::Point::ConsumerAnnounced);
         let certain = planted(Mutant::NoParkFence) || memory.sleep_fence();
         let mut still = planted(Mutant::NoReaderRecheck)
             || (self.look() == Ok(awaited) && !self.is_closed() && self.nudges() == nudges);

@@ -299,6 +299,8 @@ impl<M: Memory> Writer<M> {
         let waiting = &memory.header().writers.waiting;
         // I8, sleeper's half: announce, fence, look again, and only then sleep.
         waiting.fetch_add(1, Ordering::Relaxed);
+        #[cfg(all(feature = "faults", not(loom)))]
+        crate::faults::pass(crate::faults::Point::ProducerAnnounced);
         let certain = planted(Mutant::NoParkFence) || memory.sleep_fence();
         let second = if planted(Mutant::NoWriterRecheck) { Err(Reserve::Full) } else { self.claim() };
         let woken = if second == Err(Reserve::Full) {

@@ -51,8 +51,15 @@ pub(crate) fn play(role: &str, words: &[String]) {
     if role == "create" {
         return create();
     }
-    let ring = Ring::<Record>::open(&RingName::new(&words[0]).unwrap()).unwrap();
+    let name = RingName::new(&words[0]).unwrap();
+    #[cfg(feature = "faults")]
+    if role == "make" {
+        return crate::faults::make(&name, &words[1]);
+    }
+    let ring = Ring::<Record>::open(&name).unwrap();
     match role {
+        #[cfg(feature = "faults")]
+        "faulty" => crate::faults::play(&ring, &words[1], number(2)),
         "produce" => produce(&ring, number(1), number(2)),
         "claim" => claim(&ring, number(1), &words[2]),
         "swallow" => swallow(&ring, number(1), number(2)),

@@ -267,6 +267,10 @@ impl Broadcaster {
                 job.record.delivered_ns = now;
                 self.group.iter_mut().for_each(|record| record.delivered_ns = now);
             }
+            #[cfg(feature = "faults")]
+            if index > 0 {
+                halyard_ring::faults::pass(halyard_ring::faults::Point::Delivery);
+            }
             let Some(Some(outlet)) = self.outlets.get_mut(slot as usize) else { continue };
             if single && outlet.deliver_now(&mut job.record) {
                 delivered += 1;

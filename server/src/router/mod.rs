@@ -168,6 +168,8 @@ impl Router {
 
     /// Handles one record from the control ring. It is a private copy; nothing in it is trusted.
     fn take(&mut self, record: &Record) {
+        #[cfg(feature = "faults")]
+        halyard_ring::faults::pass(halyard_ring::faults::Point::Taken);
         let now = monotonic_ns();
         if record.kind == Kind::Hello.wire() {
             self.hello(record);
@@ -342,6 +344,8 @@ impl Router {
     fn end(&mut self, slot: u32, reason: LeaveReason) {
         let now = monotonic_ns();
         self.leave_room(slot, reason, now);
+        #[cfg(feature = "faults")]
+        halyard_ring::faults::pass(halyard_ring::faults::Point::SessionEnd);
         if reason == LeaveReason::Hung {
             let mut goodbye = Record::new(Kind::Goodbye);
             goodbye.code = reason.wire();
