@@ -13,46 +13,28 @@ use halyard_ring::chat::TEXT_MAX;
 use halyard_ring::monotonic_ns;
 use hdrhistogram::Histogram;
 
+use crate::common::{Common, Pins};
 use crate::failure::{Failure, While as _};
 use crate::figures::{self, Series};
 use crate::host::{Host, Needs};
 use crate::relay::{self, Station, Waiting};
-use crate::report::Report;
-use crate::timed::{self, Effort};
-use crate::{Output, progress};
+use crate::results::Results;
+use crate::timed;
 
 /// Measure a message from SAY to delivery through a server process, beside a bare relay of as many threads
+///
+/// --wait is how the server's threads, the client's and the relay's wait, adaptive by default; --pin is where the
+/// server's broadcasters run, by default where the server puts them.
 #[derive(Args, Debug)]
 pub(crate) struct Chat {
     #[command(flatten)]
-    effort: Effort,
-    /// How the server's threads, the client's and the relay's wait
-    #[arg(long, value_name = "HOW,…", value_delimiter = ',', value_enum, default_values_t = [Waiting::Adaptive])]
-    wait: Vec<Waiting>,
+    common: Common,
     /// Bytes of text in each message
     #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = text_bytes)]
     text: usize,
-    /// Processors for the server's broadcasters: `auto` (the server's default), `no`, or a list
-    #[arg(long, value_name = "CPUS", default_value = "auto", value_parser = pins)]
-    pin: Pins,
     /// Run this program as the server, with halyard-server's options, instead of the server built in here
     #[arg(long, value_name = "PROGRAM")]
     server_bin: Option<PathBuf>,
-    #[command(flatten)]
-    output: Output,
-}
-
-/// Where the broadcasters run; see [`Needs::pin`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Pins(Option<Vec<usize>>);
-
-fn pins(text: &str) -> Result<Pins, String> {
-    let cpu = |part: &str| part.trim().parse().map_err(|_| format!("{part:?} is no processor number"));
-    Ok(Pins(match text {
-        "auto" => None,
-        "no" => Some(Vec::new()),
-        list => Some(list.split(',').map(cpu).collect::<Result<_, _>>()?),
-    }))
 }
 
 fn text_bytes(text: &str) -> Result<usize, String> {
@@ -93,13 +75,22 @@ impl Case {
 
 impl Chat {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let rounds = self.effort.rounds();
-        let mut cases: Vec<Case> = self.wait.iter().map(|&waiting| Case::new(waiting)).collect();
-        let bar = progress::bar((rounds * cases.len() * 2) as u64);
+        let rounds = self.common.rounds();
+        let ways = self.common.ways(&[Waiting::Adaptive]);
+        let mut cases: Vec<Case> = ways.iter().map(|&waiting| Case::new(waiting)).collect();
+        let bar = self.common.bar(rounds * cases.len() * 2);
+        let about = format!(
+            "A closed loop of four threads: a client's sender says {} bytes of text, the server's router and \
+             broadcaster (another process) pass it on, the client's receiver gets it and hands back to the sender \
+             through a cache line. The floor is a bare token through four threads of one process that wait in the \
+             same way.",
+            self.text
+        );
+        let mut results = Results::new("chat", vec![about]);
         for _ in 0..rounds {
             for case in &mut cases {
                 bar.set_message(case.relay.label.clone());
-                case.relay.rounds.push(relay::measure(4, case.waiting, &[], self.effort.time())?);
+                case.relay.rounds.push(relay::measure(4, case.waiting, &[], self.common.time())?);
                 bar.inc(1);
                 bar.set_message(case.whole.label.clone());
                 let measured = self.measure(case.waiting)?;
@@ -112,25 +103,16 @@ impl Chat {
             }
         }
         bar.finish_and_clear();
-        let about = format!(
-            "A closed loop of four threads: a client's sender says {} bytes of text, the server's router and \
-             broadcaster (another process) pass it on, the client's receiver gets it and hands back to the sender \
-             through a cache line. The floor is a bare token through four threads of one process that wait in the \
-             same way.",
-            self.text
-        );
-        let mut report = Report::new("chat", vec![about]);
         for case in cases {
             let floor = case.relay.id.clone();
-            report.add_alone(case.relay);
-            report.add(case.whole, &floor);
-            report.add_alone(case.delivery);
+            results.add_alone(case.relay);
+            results.add(case.whole, &floor);
+            results.add_alone(case.delivery);
             for stage in case.stages {
-                report.add_alone(stage);
+                results.add_alone(stage);
             }
         }
-        report.print(self.output.json);
-        Ok(())
+        self.common.finish(results)
     }
 
     /// One round: a server of its own, so that no other one's threads run meanwhile.
@@ -140,7 +122,10 @@ impl Chat {
             rooms: 8,
             wait: waiting.name().to_owned(),
             broadcasters: Some(1),
-            pin: self.pin.0.clone(),
+            pin: match self.common.pins() {
+                Pins::Auto => None,
+                pins => Some(pins.or(&[])),
+            },
         };
         let host = Host::start(&needs, self.server_bin.as_deref().map(Path::new))?;
         let options = ClientOptions::new(host.name().clone(), "sender").wait(waiting.wait());
@@ -148,7 +133,7 @@ impl Chat {
         let joined = sender.join("bench").doing("joining a room")?;
         await_join(&mut receiver, joined)?;
         let measured =
-            closed_loop(&mut sender, &mut receiver, waiting, &"x".repeat(self.text), self.effort.time());
+            closed_loop(&mut sender, &mut receiver, waiting, &"x".repeat(self.text), self.common.time());
         sender.quit().doing("leaving the server")?;
         drop((sender, receiver));
         host.stop()?;
@@ -285,10 +270,6 @@ mod tests {
 
     #[test]
     fn options_are_checked() {
-        assert_eq!(pins("auto"), Ok(Pins(None)));
-        assert_eq!(pins("no"), Ok(Pins(Some(vec![]))));
-        assert_eq!(pins("1,0"), Ok(Pins(Some(vec![1, 0]))));
-        assert!(pins("x").is_err() && pins("").is_err());
         assert_eq!(text_bytes("4096"), Ok(4096));
         assert!(text_bytes("0").is_err() && text_bytes("4097").is_err());
     }

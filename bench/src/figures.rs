@@ -1,16 +1,15 @@
-//! Latency samples of several rounds, and the figures that are read off them.
+//! What is measured in several rounds, and the figures that are read off it.
 //!
-//! A figure is never one number: every round gives its own percentile, and what is printed is the median over the
-//! rounds with the lowest and the highest beside it. A ratio is taken within each round (both sides of it ran
-//! within the same second) and then treated the same way, so that a machine that changes its pace between rounds
-//! does not change the ratio.
+//! A figure is never one number: every round gives its own percentile or rate, and what is printed is the median over
+//! the rounds with the lowest and the highest beside it. A ratio is taken within each round and then treated the same
+//! way.
 
 use std::fmt;
 
 use base64::Engine as _;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer as _, V2Serializer};
-use serde::Serialize;
+use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
+use serde::{Deserialize, Serialize};
 
 /// Longest time that is told apart, nanoseconds: a minute. Longer ones count as this.
 const LONGEST_NS: u64 = 60_000_000_000;
@@ -56,7 +55,7 @@ impl Stat {
 }
 
 /// A figure over several rounds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
     pub(crate) min: f64,
@@ -76,7 +75,7 @@ impl Spread {
     }
 }
 
-/// What was measured under one name: a histogram a round.
+/// Latencies measured under one name: a histogram a round.
 #[derive(Clone, Debug)]
 pub(crate) struct Series {
     /// For programs: lower case, dots between the parts.
@@ -89,59 +88,6 @@ pub(crate) struct Series {
 impl Series {
     pub(crate) fn new(id: impl Into<String>, label: impl Into<String>) -> Self {
         Self { id: id.into(), label: label.into(), rounds: Vec::new() }
-    }
-
-    /// The figure over the rounds, nanoseconds.
-    pub(crate) fn value(&self, stat: Stat) -> Option<Spread> {
-        Spread::over(self.rounds.iter().map(|round| stat.of(round) as f64))
-    }
-
-    /// How many times the floor's figure this one is, round by round.
-    pub(crate) fn ratio(&self, floor: &Self, stat: Stat) -> Option<Spread> {
-        let pairs = self.rounds.iter().zip(&floor.rounds);
-        Spread::over(pairs.map(|(own, floor)| stat.of(own) as f64 / (stat.of(floor).max(1)) as f64))
-    }
-}
-
-/// In what something is counted that is not a histogram of times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[cfg_attr(not(test), expect(dead_code, reason = "the measurements that use it follow"))]
-pub(crate) enum Unit {
-    /// How often in a second.
-    PerSecond,
-    /// Nanoseconds; for what is computed, not sampled.
-    Ns,
-    Bytes,
-    /// Percent of one processor.
-    PercentOfCore,
-}
-
-impl Unit {
-    /// A value for people.
-    pub(crate) fn show(self, value: f64) -> String {
-        let scaled = |units: [&str; 4], step: f64| {
-            let mut value = value;
-            let mut at = 0;
-            while value.abs() >= step * 0.9995 && at + 1 < units.len() {
-                value /= step;
-                at += 1;
-            }
-            let digits = match value.abs() {
-                v if v == v.trunc() && at == 0 => 0,
-                v if v < 9.995 => 2,
-                v if v < 99.95 => 1,
-                _ => 0,
-            };
-            format!("{value:.digits$}{}", units[at])
-        };
-        match self {
-            Self::PerSecond => scaled(["/s", " k/s", " M/s", " G/s"], 1000.0),
-            Self::Ns if value < 99.95 => format!("{value:.1} ns"),
-            Self::Ns => Nanos(value).to_string(),
-            Self::Bytes => scaled([" B", " KiB", " MiB", " GiB"], 1024.0),
-            Self::PercentOfCore => format!("{value:.2} %"),
-        }
     }
 }
 
@@ -157,58 +103,74 @@ pub(crate) struct Quantity {
 }
 
 impl Quantity {
-    #[cfg_attr(not(test), expect(dead_code, reason = "the measurements that use it follow"))]
     pub(crate) fn new(id: impl Into<String>, label: impl Into<String>, unit: Unit) -> Self {
         Self { id: id.into(), label: label.into(), unit, rounds: Vec::new() }
     }
-
-    /// The value over the rounds.
-    pub(crate) fn value(&self) -> Option<Spread> {
-        Spread::over(self.rounds.iter().copied())
-    }
-
-    /// How many times the floor's value this one is, round by round.
-    pub(crate) fn ratio(&self, floor: &Self) -> Option<Spread> {
-        let pairs = self.rounds.iter().zip(&floor.rounds).filter(|(_, floor)| **floor != 0.0);
-        Spread::over(pairs.map(|(own, floor)| own / floor))
-    }
 }
 
-/// One round as it stands in `--json`.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct RoundJson {
-    count: u64,
-    mean_ns: f64,
-    min_ns: u64,
-    p50_ns: u64,
-    p90_ns: u64,
-    p99_ns: u64,
-    p999_ns: u64,
-    max_ns: u64,
-    /// The whole histogram: HdrHistogram's V2 encoding, uncompressed, base64.
-    histogram_v2: String,
+/// What a figure is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Unit {
+    /// Nanoseconds; of latencies, and of what is computed instead of sampled.
+    #[serde(rename = "ns")]
+    Ns,
+    /// How often in a second.
+    #[serde(rename = "/s")]
+    PerSecond,
+    #[serde(rename = "bytes")]
+    Bytes,
+    /// Percent of one processor: 100 is one that is busy all the time.
+    #[serde(rename = "% of a core")]
+    PercentOfCore,
+    /// How many.
+    #[serde(rename = "count")]
+    Count,
 }
 
-impl RoundJson {
-    pub(crate) fn new(histogram: &Histogram<u64>) -> Self {
-        Self {
-            count: histogram.len(),
-            mean_ns: histogram.mean(),
-            min_ns: histogram.min(),
-            p50_ns: Stat::P50.of(histogram),
-            p90_ns: Stat::P90.of(histogram),
-            p99_ns: Stat::P99.of(histogram),
-            p999_ns: Stat::P999.of(histogram),
-            max_ns: Stat::Max.of(histogram),
-            histogram_v2: encode(histogram),
+impl Unit {
+    /// Whether more of it is better; of the others, less is.
+    pub(crate) fn higher_is_better(self) -> bool {
+        self == Self::PerSecond
+    }
+
+    /// A value for people: three significant digits and the unit.
+    pub(crate) fn show(self, value: f64) -> String {
+        let scaled = |units: [&str; 4], step: f64| {
+            let mut value = value;
+            let mut at = 0;
+            while value.abs() >= step * 0.9995 && at + 1 < units.len() {
+                value /= step;
+                at += 1;
+            }
+            if at == 0 && value == value.trunc() {
+                return format!("{value:.0} {}", units[at]);
+            }
+            format!("{} {}", three_digits(value), units[at])
+        };
+        match self {
+            Self::Ns if value < 99.95 && value != value.trunc() => format!("{value:.1} ns"),
+            Self::Ns => Nanos(value).to_string(),
+            Self::PerSecond => scaled(["/s", "k/s", "M/s", "G/s"], 1000.0),
+            Self::Bytes => scaled(["B", "KiB", "MiB", "GiB"], 1024.0),
+            Self::PercentOfCore => format!("{value:.2} %"),
+            Self::Count => format!("{value:.0}"),
         }
     }
 }
 
-/// A histogram as text: HdrHistogram's V2 encoding in base64.
+fn three_digits(value: f64) -> String {
+    let digits = match value.abs() {
+        v if v < 9.995 => 2,
+        v if v < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$}")
+}
+
+/// A histogram as text: HdrHistogram's compressed V2 encoding in base64.
 pub(crate) fn encode(histogram: &Histogram<u64>) -> String {
     let mut bytes = Vec::new();
-    V2Serializer::new().serialize(histogram, &mut bytes).expect("a vector takes any number of bytes");
+    V2DeflateSerializer::new().serialize(histogram, &mut bytes).expect("a vector takes any number of bytes");
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
@@ -230,12 +192,7 @@ impl fmt::Display for Nanos {
             ns if ns < 999_500_000.0 => (ns / 1e6, "ms"),
             ns => (ns / 1e9, "s"),
         };
-        let digits = match value {
-            v if v < 9.995 => 2,
-            v if v < 99.95 => 1,
-            _ => 0,
-        };
-        f.pad(&format!("{value:.digits$} {unit}"))
+        f.pad(&format!("{} {unit}", three_digits(value)))
     }
 }
 
@@ -243,29 +200,23 @@ impl fmt::Display for Nanos {
 mod tests {
     use super::*;
 
-    fn series(rounds: &[u64]) -> Series {
-        let mut series = Series::new("a", "A");
-        for &value in rounds {
-            let mut histogram = histogram();
-            histogram.record_n(value, 100).unwrap();
-            series.rounds.push(histogram);
-        }
-        series
-    }
-
     #[test]
     fn a_figure_is_the_median_of_the_rounds_with_its_spread() {
-        let spread = series(&[300, 100, 200]).value(Stat::P50).unwrap();
+        let spread = Spread::over([300.0, 100.0, 200.0]).unwrap();
         assert_eq!((spread.median, spread.min, spread.max), (200.0, 100.0, 300.0));
         assert_eq!(Spread::over([4.0, 1.0, 2.0, 8.0]).unwrap().median, 3.0);
         assert_eq!(Spread::over([]), None);
     }
 
     #[test]
-    fn a_ratio_is_taken_within_each_round() {
-        // The machine is twice as slow in the second round; the ratio is the same.
-        let ratio = series(&[200, 400]).ratio(&series(&[100, 200]), Stat::P50).unwrap();
-        assert_eq!((ratio.median, ratio.min, ratio.max), (2.0, 2.0, 2.0));
+    fn quantities_are_shown_in_their_unit() {
+        assert_eq!(Unit::PerSecond.show(123.0), "123 /s");
+        assert_eq!(Unit::PerSecond.show(51_234_000.0), "51.2 M/s");
+        assert_eq!(Unit::Bytes.show(24.0 * 1024.0), "24.0 KiB");
+        assert_eq!(Unit::Bytes.show(512.0), "512 B");
+        assert_eq!(Unit::Ns.show(19.94), "19.9 ns");
+        assert_eq!(Unit::Ns.show(1500.0), "1.50 µs");
+        assert_eq!(Unit::PercentOfCore.show(0.456), "0.46 %");
     }
 
     #[test]
@@ -276,17 +227,6 @@ mod tests {
         }
         assert_eq!(decode(&encode(&histogram)).as_ref(), Some(&histogram));
         assert_eq!(decode("no histogram"), None);
-    }
-
-    #[test]
-    fn quantities_are_shown_in_their_unit() {
-        let shown = |unit: Unit, value| unit.show(value);
-        assert_eq!(shown(Unit::PerSecond, 123.0), "123/s");
-        assert_eq!(shown(Unit::PerSecond, 51_234_000.0), "51.2 M/s");
-        assert_eq!(shown(Unit::Bytes, 24.0 * 1024.0), "24.0 KiB");
-        assert_eq!(shown(Unit::Ns, 19.94), "19.9 ns");
-        assert_eq!(shown(Unit::Ns, 1500.0), "1.50 µs");
-        assert_eq!(shown(Unit::PercentOfCore, 0.456), "0.46 %");
     }
 
     #[test]

@@ -8,33 +8,31 @@ use clap::Args;
 use halyard_ring::{Semaphore, cpus};
 use hdrhistogram::Histogram;
 
+use crate::common::Common;
 use crate::echo::Echo;
 use crate::failure::{Failure, While as _};
 use crate::figures::Series;
 use crate::place::{check_pins, on_own_thread, other_core, pin};
 use crate::relay::{self, Waiting};
-use crate::report::Report;
-use crate::timed::{self, Effort};
-use crate::{Output, line, progress};
+use crate::results::Results;
+use crate::{line, timed};
 
 /// Measure what this machine can do at best: bare cache lines, bare semaphores, bare relays of threads
+///
+/// --pin places the relays' threads; by default the scheduler does, as it places the threads of a chat. The others are
+/// always pinned. --wait chooses the relays' strategies, all four by default.
 #[derive(Args, Debug)]
 pub(crate) struct Floor {
     #[command(flatten)]
-    effort: Effort,
-    /// Processors to pin the relays' threads to, in turn. By default the scheduler places them, as it places the
-    /// threads of a chat; the other measurements are always pinned
-    #[arg(long, value_name = "CPU,…", value_delimiter = ',')]
-    pin: Vec<usize>,
-    #[command(flatten)]
-    output: Output,
+    common: Common,
 }
 
 impl Floor {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let time = self.effort.time();
+        let time = self.common.time();
         let cpus = cpus();
-        check_pins(&self.pin, &cpus)?;
+        let pins = self.common.pins().or(&[]);
+        check_pins(&pins, &cpus)?;
         let pair = other_core(&cpus);
         let mut about = vec![
             "Round trips. A relay is a token passed through N threads and back to the first, whose threads wait as \
@@ -44,25 +42,23 @@ impl Floor {
         if pair.is_none() {
             about.push("Only one processor may be used: nothing is measured between two.".to_owned());
         }
-        let mut report = Report::new("floor", about);
+        let mut results = Results::new("floor", about);
         let mut line_threads = Series::new("line.threads", "cache line, two threads");
         let mut line_processes = Series::new("line.processes", "cache line, two processes");
         let mut semaphore_other = Series::new("semaphore.other-core", "named semaphore, other core");
         let mut semaphore_same = Series::new("semaphore.same-core", "named semaphore, same core");
         let mut relays: Vec<(usize, Waiting, Series)> = Vec::new();
         for threads in [3, 4] {
-            for waiting in Waiting::ALL {
+            for waiting in self.common.ways(&Waiting::ALL) {
                 let name = waiting.name();
                 let series =
                     Series::new(format!("relay.{threads}.{name}"), format!("relay of {threads}, {name}"));
                 relays.push((threads, waiting, series));
             }
         }
-        let bar = progress::bar(
-            (self.effort.rounds() * (relays.len() + if pair.is_some() { 4 } else { 1 })) as u64,
-        );
+        let bar = self.common.bar(self.common.rounds() * (relays.len() + if pair.is_some() { 4 } else { 1 }));
         let mut echo = pair.map(Echo::start).transpose()?;
-        for _ in 0..self.effort.rounds() {
+        for _ in 0..self.common.rounds() {
             if let (Some(pair), Some(echo)) = (pair, echo.as_mut()) {
                 bar.set_message("cache lines");
                 line_threads.rounds.push(line::between_threads(pair, time)?);
@@ -77,7 +73,7 @@ impl Floor {
             bar.inc(1);
             for (threads, waiting, series) in &mut relays {
                 bar.set_message(series.label.clone());
-                series.rounds.push(relay::measure(*threads, *waiting, &self.pin, time)?);
+                series.rounds.push(relay::measure(*threads, *waiting, &pins, time)?);
                 bar.inc(1);
             }
         }
@@ -87,16 +83,12 @@ impl Floor {
         }
         let floor = if pair.is_some() { line_threads.id.clone() } else { semaphore_same.id.clone() };
         for series in [line_threads, line_processes, semaphore_other, semaphore_same] {
-            if series.rounds.is_empty() {
-                continue;
-            }
-            if series.id == floor { report.add_alone(series) } else { report.add(series, &floor) }
+            if series.id == floor { results.add_alone(series) } else { results.add(series, &floor) }
         }
         for (_, _, series) in relays {
-            report.add(series, &floor);
+            results.add(series, &floor);
         }
-        report.print(self.output.json);
-        Ok(())
+        self.common.finish(results)
     }
 }
 

@@ -5,10 +5,10 @@ use std::fs;
 use std::time::Instant;
 
 use halyard_ring::{cpus, monotonic_ns};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The machine, as far as it explains latencies.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) cpu: String,
     /// Processors that this process may run on.
@@ -18,6 +18,8 @@ pub(crate) struct Machine {
     pub(crate) virtual_machine: bool,
     /// What one reading of the clock costs, nanoseconds; every sample contains one.
     pub(crate) clock_ns: f64,
+    /// Runnable threads over the last minute when the run began: what else went on.
+    pub(crate) load_1m: f64,
 }
 
 impl Machine {
@@ -34,6 +36,7 @@ impl Machine {
             virtual_machine: field(&cpuinfo, &["flags"])
                 .is_some_and(|flags| flags.split_whitespace().any(|flag| flag == "hypervisor")),
             clock_ns: clock_cost(),
+            load_1m: fs::read_to_string("/proc/loadavg").ok().and_then(|text| load(&text)).unwrap_or(0.0),
         }
     }
 }
@@ -46,6 +49,11 @@ fn field<'a>(cpuinfo: &'a str, names: &[&str]) -> Option<&'a str> {
             (key.trim() == *name).then_some(value.trim())
         })
     })
+}
+
+/// The first number of /proc/loadavg.
+fn load(loadavg: &str) -> Option<f64> {
+    loadavg.split(' ').next()?.parse().ok()
 }
 
 fn clock_cost() -> f64 {
@@ -61,13 +69,14 @@ impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}, {} core{}{}, Linux {}, clock read {:.0} ns",
+            "{}, {} core{}{}, Linux {}, clock read {:.0} ns, load {:.1} at the start",
             self.cpu,
             self.cpus.len(),
             if self.cpus.len() == 1 { "" } else { "s" },
             if self.virtual_machine { " (virtual machine)" } else { "" },
             self.kernel,
             self.clock_ns,
+            self.load_1m,
         )
     }
 }
@@ -81,5 +90,6 @@ mod tests {
         let text = "processor\t: 0\nmodel name\t: A CPU @ 2 GHz\nflags\t\t: fpu hypervisor\n";
         assert_eq!(field(text, &["model name"]), Some("A CPU @ 2 GHz"));
         assert_eq!(field(text, &["Hardware"]), None);
+        assert_eq!(load("0.25 0.18 0.15 2/130 77"), Some(0.25));
     }
 }

@@ -1,40 +1,12 @@
-//! Taking samples: for how long, how often, and what is inside one.
+//! Taking samples: how often, and what is inside one.
 
 use std::time::Duration;
 
-use clap::Args;
 use halyard_ring::monotonic_ns;
 use hdrhistogram::Histogram;
 
 use crate::failure::Failure;
 use crate::{figures, interrupt};
-
-/// How much is measured.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Effort {
-    /// Rounds. What is compared is measured in turn in every round; figures are medians over the rounds
-    /// [default: 7]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    rounds: Option<u16>,
-    /// How long each measurement of a round takes, milliseconds, after a warm-up of a quarter of that
-    /// [default: 300]
-    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..=600_000))]
-    time: Option<u32>,
-    /// Three rounds of 50 ms: a look, not a result
-    #[arg(long)]
-    quick: bool,
-}
-
-impl Effort {
-    pub(crate) fn rounds(&self) -> usize {
-        usize::from(self.rounds.unwrap_or(if self.quick { 3 } else { 7 }))
-    }
-
-    /// The time of one measurement of one round.
-    pub(crate) fn time(&self) -> Duration {
-        Duration::from_millis(u64::from(self.time.unwrap_or(if self.quick { 50 } else { 300 })))
-    }
-}
 
 /// How many samples are kept before they go into the histogram. Recording into a histogram between two round trips
 /// would make the next one longer; a store into an array that lies in the cache does not.

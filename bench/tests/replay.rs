@@ -31,7 +31,7 @@ fn every_delivery_is_as_the_logs_say_with_any_number_of_processes() {
             (&36.into(), &161.into(), &104.into())
         );
         assert_eq!(json["clients"], 15);
-        assert_eq!(json["latency"]["count"], 161);
+        assert_eq!(json["figures"][0]["rounds"][0]["count"], 161);
         let formats: Vec<_> = json["files"].as_array().unwrap().iter().map(|file| &file["format"]).collect();
         assert_eq!(formats, ["ubuntu", "irssi", "weechat"]);
         assert_eq!(left, Vec::<String>::new());

@@ -22,11 +22,12 @@ use self::plan::Plan;
 use self::spoil::Spoil;
 use self::worker::{Job, Outcome};
 use crate::child::Child;
+use crate::common::Output;
 use crate::failure::{DIFFERENT, Failure, While as _};
 use crate::host::{Host, Needs};
 use crate::irc::{self, Log};
 use crate::relay::Waiting;
-use crate::{Output, figures, interrupt, progress};
+use crate::{figures, interrupt, progress};
 
 pub(crate) use self::worker::child;
 
@@ -110,7 +111,7 @@ impl Replay {
         let plan = plan::plan(&logs);
         let total = self.play(&plan)?;
         let summary = summary::Summary { replay: self, logs: &logs, plan: &plan, total: &total };
-        crate::out(&if self.output.json { summary.json() } else { summary.text() });
+        self.output.deliver(&summary.results().document(), |document| summary.text(&document.machine))?;
         if total.different == 0 && !total.stalled {
             return Ok(());
         }
@@ -158,7 +159,7 @@ impl Replay {
             child.order(&serde_json::to_string(&job).doing("writing the replay's plan")?)?;
             children.push(child);
         }
-        let outcomes = await_all(children, &board, plan);
+        let outcomes = await_all(children, &board, plan, &self.output);
         host.stop()?;
         Ok(Total::of(outcomes?))
     }
@@ -172,9 +173,14 @@ fn read(path: &PathBuf) -> Result<(String, Log), Failure> {
 }
 
 /// Waits for all children's outcomes. If one fails, the others are told to end.
-fn await_all(children: Vec<Child>, board: &Board, plan: &Plan) -> Result<Vec<Outcome>, Failure> {
+fn await_all(
+    children: Vec<Child>,
+    board: &Board,
+    plan: &Plan,
+    output: &Output,
+) -> Result<Vec<Outcome>, Failure> {
     let steps: usize = plan.rooms.iter().map(|room| room.steps.len()).sum();
-    let bar = progress::bar(steps as u64);
+    let bar = output.bar(steps);
     let (to_here, from_children) = mpsc::channel();
     let expected = children.len();
     for mut child in children {

@@ -3,13 +3,15 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::check::Difference;
 use super::plan::{Act, Notes, Plan};
 use super::{Replay, Speed, Total};
-use crate::figures::{Nanos, RoundJson, Stat};
+use crate::figures::{Nanos, Quantity, Series, Stat, Unit};
 use crate::irc::{Format, Log};
 use crate::machine::Machine;
+use crate::results::Results;
 
 /// Everything that the summary is made of.
 pub(super) struct Summary<'a> {
@@ -22,12 +24,9 @@ pub(super) struct Summary<'a> {
 /// How many differences are shown.
 const SHOWN: usize = 20;
 
+/// What stands beside the figures.
 #[derive(Serialize)]
-struct SummaryJson<'a> {
-    v: u32,
-    command: &'static str,
-    arguments: Vec<String>,
-    machine: Machine,
+struct Details<'a> {
     files: Vec<FileJson<'a>>,
     clients: usize,
     processes: u16,
@@ -38,9 +37,6 @@ struct SummaryJson<'a> {
     deliveries: u64,
     notices: u64,
     seconds: f64,
-    deliveries_per_s: f64,
-    /// From SAY to each member's receipt.
-    latency: RoundJson,
     holds: bool,
     stalled: bool,
     different: usize,
@@ -90,13 +86,21 @@ impl Summary<'_> {
         file.collect()
     }
 
-    pub(super) fn json(&self) -> String {
+    /// The figures, and everything else beside them.
+    pub(super) fn results(&self) -> Results {
         let total = self.total;
-        let json = SummaryJson {
-            v: 1,
-            command: "replay",
-            arguments: std::env::args().skip(1).collect(),
-            machine: Machine::describe(),
+        let about =
+            "A replay of chat logs: latencies from SAY to each member's receipt, and the rate of deliveries.";
+        let mut results = Results::new("replay", vec![about.to_owned()]);
+        if !total.latency.is_empty() {
+            let mut latency = Series::new("replay.delivery", "SAY to receipt");
+            latency.rounds.push(total.latency.clone());
+            results.add_alone(latency);
+            let mut rate = Quantity::new("replay.rate", "deliveries", Unit::PerSecond);
+            rate.rounds.push(self.rate());
+            results.add_alone(rate);
+        }
+        let details = Details {
             files: self.files(),
             clients: self.plan.clients.len(),
             processes: self.replay.processes,
@@ -109,19 +113,22 @@ impl Summary<'_> {
             deliveries: total.deliveries,
             notices: total.notices,
             seconds: total.seconds,
-            deliveries_per_s: self.rate(),
-            latency: RoundJson::new(&total.latency),
             holds: self.holds(),
             stalled: total.stalled,
             different: total.different,
             differences: &total.differences,
         };
-        serde_json::to_string(&json).expect("the summary holds strings and numbers") + "\n"
+        if let Ok(Value::Object(details)) = serde_json::to_value(details) {
+            for (name, value) in details {
+                results.detail(&name, value);
+            }
+        }
+        results
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(super) fn text(&self, machine: &Machine) -> String {
         let total = self.total;
-        let mut text = format!("{}\n", Machine::describe());
+        let mut text = format!("{machine}\n");
         // Writing to a string cannot fail.
         for file in self.files() {
             let format = file.format.map_or_else(|| "empty".to_owned(), |format| format.to_string());
