@@ -49,6 +49,15 @@ pub enum Command<T = String> {
     },
     /// List the rooms.
     List,
+    /// The last messages of a room, said before.
+    History {
+        /// The room's name; nothing for the room that this client is in.
+        room: Option<T>,
+        /// At most this many, the newest; 0 for as many as one answer holds.
+        count: u32,
+        /// Only messages numbered below this in the room; 0 for any.
+        before: u64,
+    },
 }
 
 impl<T: AsRef<str>> Command<T> {
@@ -65,6 +74,7 @@ impl<T: AsRef<str>> Command<T> {
             Self::Ping => Kind::Ping,
             Self::Nick { .. } => Kind::Nick,
             Self::List => Kind::List,
+            Self::History { .. } => Kind::History,
         }
     }
 
@@ -82,7 +92,13 @@ impl<T: AsRef<str>> Command<T> {
                 check_name(to.as_ref())?;
                 Ok(check_text(text.as_ref())?)
             }
-            Self::Who | Self::Leave | Self::Quit | Self::Ping | Self::List => Ok(()),
+            Self::History { room: Some(room), .. } => Ok(check_name(room.as_ref())?),
+            Self::Who
+            | Self::Leave
+            | Self::Quit
+            | Self::Ping
+            | Self::List
+            | Self::History { room: None, .. } => Ok(()),
         }
     }
 
@@ -93,7 +109,13 @@ impl<T: AsRef<str>> Command<T> {
             Self::Nick { nick } => ("", nick.as_ref(), false),
             Self::Say { text, action } => ("", text.as_ref(), *action),
             Self::Dm { to, text, action } => (to.as_ref(), text.as_ref(), *action),
-            Self::Who | Self::Leave | Self::Quit | Self::Ping | Self::List => ("", "", false),
+            Self::History { room: Some(room), .. } => ("", room.as_ref(), false),
+            Self::Who
+            | Self::Leave
+            | Self::Quit
+            | Self::Ping
+            | Self::List
+            | Self::History { room: None, .. } => ("", "", false),
         }
     }
 }

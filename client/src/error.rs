@@ -79,7 +79,10 @@ impl ConnectError {
             | Self::ServerFull { .. }
             | Self::Attach(_)
             | Self::Thread(_) => true,
-            Self::Refused { code, .. } => *code == ErrorCode::ShuttingDown,
+            // The last two: the session whose companion this is to be is itself connecting again.
+            Self::Refused { code, .. } => {
+                matches!(code, ErrorCode::ShuttingDown | ErrorCode::NoSuchClient | ErrorCode::StaleGeneration)
+            }
             _ => false,
         }
     }

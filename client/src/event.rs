@@ -36,6 +36,8 @@ pub enum Event<T = String> {
     Member(Entry<T>),
     /// One entry of LIST's answer; a [`Client`](crate::Client) collects them.
     Room(Entry<T>),
+    /// One entry of HISTORY's answer; a [`Client`](crate::Client) collects them.
+    Earlier(Earlier<T>),
     /// The server ends this session.
     Goodbye(LeaveReason),
     /// The connection is lost. More follows if the client looks for the server again.
@@ -223,7 +225,7 @@ pub struct Ack<T = String> {
     pub text: T,
     /// The room's id, 0 for none.
     pub room_id: u32,
-    /// JOIN: the room's members. WHO, LIST: the number of entries.
+    /// JOIN: the room's members. WHO, LIST, HISTORY: the number of entries.
     pub count: u32,
     /// SAY: the message's number in the room. JOIN: that of the room's last message so far.
     pub seq: u64,
@@ -257,6 +259,20 @@ pub struct Entry<T = String> {
     pub members: u32,
 }
 
+/// A message that was said before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Earlier<T = String> {
+    /// The command that this answers.
+    pub command: u64,
+    /// The entry's index, from 1.
+    pub index: u32,
+    /// How many entries the answer has.
+    pub total: u32,
+    /// The message. Its room's name is empty, and its id is another one if the room was closed in between: then its
+    /// number is none of the present room's. Of the times only the sender's and the router's are the message's own.
+    pub message: Message<T>,
+}
+
 /// Why a connection is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -287,18 +303,19 @@ impl<T> Event<T> {
             name: f(e.name),
             members: e.members,
         };
+        let message = |m: Message<T>| Message {
+            room: f(m.room),
+            room_id: m.room_id,
+            seq: m.seq,
+            client: m.client,
+            nick: f(m.nick),
+            text: f(m.text),
+            action: m.action,
+            number: m.number,
+            times: m.times,
+        };
         match self {
-            Self::Message(m) => Event::Message(Message {
-                room: f(m.room),
-                room_id: m.room_id,
-                seq: m.seq,
-                client: m.client,
-                nick: f(m.nick),
-                text: f(m.text),
-                action: m.action,
-                number: m.number,
-                times: m.times,
-            }),
+            Self::Message(m) => Event::Message(message(m)),
             Self::Direct(d) => Event::Direct(Direct {
                 client: d.client,
                 nick: f(d.nick),
@@ -315,6 +332,9 @@ impl<T> Event<T> {
             Self::Answer(answer) => Event::Answer(answer.map(f)),
             Self::Member(e) => Event::Member(entry(e)),
             Self::Room(e) => Event::Room(entry(e)),
+            Self::Earlier(Earlier { command, index, total, message: m }) => {
+                Event::Earlier(Earlier { command, index, total, message: message(m) })
+            }
             Self::Goodbye(reason) => Event::Goodbye(reason),
             Self::Disconnected(loss) => Event::Disconnected(loss),
             Self::Reconnected { client, nick, server_pid, room } => {
@@ -351,5 +371,23 @@ impl Event<&str> {
     #[must_use]
     pub fn into_owned(self) -> Event {
         self.map(str::to_owned)
+    }
+}
+
+impl Entry<&str> {
+    /// A copy to keep.
+    pub(crate) fn into_owned(self) -> Entry {
+        let Self { command, index, total, id, name, members } = self;
+        Entry { command, index, total, id, name: name.to_owned(), members }
+    }
+}
+
+impl Earlier<&str> {
+    /// A copy to keep.
+    pub(crate) fn into_owned(self) -> Earlier {
+        match Event::Earlier(self).into_owned() {
+            Event::Earlier(earlier) => earlier,
+            _ => unreachable!("mapping keeps the kind of an event"),
+        }
     }
 }

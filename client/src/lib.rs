@@ -37,8 +37,8 @@ pub use client::{Client, Delivered, Events, Joined, Member, RoomInfo, Said};
 pub use command::{Command, nick_from};
 pub use error::{CommandError, ConnectError, RecvError, SendError};
 pub use event::{
-    Ack, Answer, Delivery, Direct, Entry, Event, Fault, Gap, Loss, Lost, Message, Presence, Refusal, Times,
-    Unusable,
+    Ack, Answer, Delivery, Direct, Earlier, Entry, Event, Fault, Gap, Loss, Lost, Message, Presence, Refusal,
+    Times, Unusable,
 };
 pub use halyard_ring::Wait;
 pub use halyard_ring::chat::{ErrorCode, Kind, LeaveReason, ServerName};

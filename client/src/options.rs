@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::client::Home;
 use halyard_ring::Wait;
 use halyard_ring::chat::{OverflowPolicy, ServerName};
 
@@ -110,6 +111,8 @@ pub struct ClientOptions {
     pub(crate) answer_timeout: Duration,
     pub(crate) send_timeout: Duration,
     pub(crate) events_max: usize,
+    /// The session whose companion this is to be.
+    pub(crate) companion_of: Option<Home>,
 }
 
 impl ClientOptions {
@@ -128,6 +131,7 @@ impl ClientOptions {
             answer_timeout: Duration::from_secs(10),
             send_timeout: Duration::from_secs(5),
             events_max: 1 << 16,
+            companion_of: None,
         }
     }
 
@@ -194,6 +198,11 @@ impl ClientOptions {
     #[must_use]
     pub fn events_max(mut self, events: usize) -> Self {
         self.events_max = events.max(1);
+        self
+    }
+
+    pub(crate) fn companion_of(mut self, home: Home) -> Self {
+        self.companion_of = Some(home);
         self
     }
 

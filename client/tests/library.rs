@@ -379,3 +379,33 @@ fn deliveries_can_be_borrowed() {
     assert_eq!(end, RecvError::Over(Loss::Closed));
     server.stop();
 }
+
+#[test]
+fn one_nick_in_two_rooms_survives_a_restart_of_the_server() {
+    let name = name();
+    let server = start(&name);
+    let ann = Client::connect(&ClientOptions::new(name.clone(), "ann")).unwrap();
+    let second = ann.companion().unwrap();
+    ann.join("lobby").unwrap();
+    second.join("dev").unwrap();
+    assert_ne!(ann.ring_name(), second.ring_name());
+    assert_eq!(second.rename("anna").unwrap(), "anna");
+    assert_eq!((ann.nick(), second.nick()), ("anna".to_owned(), "anna".to_owned()));
+    server.stop();
+    let server = start(&name);
+    for client in [&ann, &second] {
+        let back = client.events().find_map(|event| match event {
+            Event::Reconnected { room, .. } => Some(room),
+            _ => None,
+        });
+        assert_eq!(back.flatten(), client.room());
+    }
+    assert_eq!(second.who_in("lobby").unwrap()[0].nick, "anna");
+    assert_eq!(second.who().unwrap()[0].nick, "anna");
+    second.say("hello").unwrap();
+    let earlier = ann.history_of("dev", 5, 0).unwrap();
+    assert_eq!(earlier.iter().map(|message| &*message.text).collect::<Vec<_>>(), ["hello"]);
+    assert!(ann.history(5, 0).unwrap().is_empty());
+    drop((second, ann));
+    server.stop();
+}

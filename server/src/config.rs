@@ -58,6 +58,10 @@ pub struct Config {
     pub block_max: Duration,
     /// The most records that may wait for one client, under the policies *block* and *spill*; 248 bytes each.
     pub spill_max: u32,
+    /// The most messages that are kept for each room, to be told again by HISTORY; 0 for none.
+    pub history: u32,
+    /// The most bytes that the kept messages of all rooms may take together.
+    pub history_bytes: usize,
     /// How router and broadcasters wait for work.
     pub wait: Wait,
     /// Where to append the audit lines, if anywhere.
@@ -79,6 +83,8 @@ impl Default for Config {
             retry: Duration::from_secs(1),
             block_max: Duration::from_secs(5),
             spill_max: 16_384,
+            history: 200,
+            history_bytes: 16 << 20,
             wait: Wait::adaptive(),
             audit: None,
         }

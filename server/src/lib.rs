@@ -34,6 +34,7 @@ mod audit;
 mod broadcaster;
 mod config;
 mod error;
+mod history;
 mod job;
 mod liveness;
 mod notice;

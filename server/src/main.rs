@@ -64,6 +64,14 @@ struct Options {
     #[arg(long, value_name = "N", default_value_t = default().spill_max, help_heading = "Limits")]
     spill_max: u32,
 
+    /// Messages of each room that are kept for those who come later; 0 for none
+    #[arg(long, value_name = "N", default_value_t = default().history, help_heading = "Limits")]
+    history: u32,
+
+    /// Most bytes that the kept messages of all rooms take together
+    #[arg(long, value_name = "BYTES", default_value_t = default().history_bytes, help_heading = "Limits")]
+    history_bytes: usize,
+
     /// How long a client may take to write a command before the others are served past it
     #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = parse_time, help_heading = "Times")]
     grace: Duration,
@@ -144,6 +152,8 @@ impl Options {
             retry: self.retry,
             block_max: self.block_max,
             spill_max: self.spill_max,
+            history: self.history,
+            history_bytes: self.history_bytes,
             wait: self.wait,
             audit: self.audit,
         }

@@ -22,6 +22,8 @@ pub(crate) struct Client {
     pub(crate) token: u32,
     /// Its place in every table.
     pub(crate) slot: u32,
+    /// The slot of the session that it is a companion of.
+    pub(crate) first: Option<u32>,
     /// The broadcaster that serves it.
     pub(crate) broadcaster: usize,
     pub(crate) process: ProcessId,
@@ -78,6 +80,8 @@ pub(crate) struct Present {
 /// All clients, by slot and by nick.
 pub(crate) struct Clients {
     slots: Vec<Option<Present>>,
+    /// How many slots are taken.
+    count: u32,
     by_nick: HashMap<Arc<str>, u32>,
     /// In the order in which they became free, so that ids are used again as late as possible.
     free: VecDeque<u32>,
@@ -91,6 +95,7 @@ impl Clients {
     fn new(max: u32) -> Self {
         Self {
             slots: (0..max).map(|_| None).collect(),
+            count: 0,
             by_nick: HashMap::new(),
             free: (0..max).collect(),
             rounds: vec![0; max as usize],
@@ -112,26 +117,35 @@ impl Clients {
     }
 
     /// Enters a client into the slot that was [reserved](Self::reserve) for it.
+    /// A companion goes by the nick of its first session, which alone is found by it.
     pub(crate) fn admit(&mut self, client: Arc<Client>, nick: Arc<str>) {
         let slot = client.slot;
         debug_assert_eq!(self.free.front(), Some(&slot));
         self.free.pop_front();
         self.rounds[slot as usize] = self.rounds[slot as usize].wrapping_add(1);
-        self.by_nick.insert(Arc::clone(&nick), slot);
+        if client.first.is_none() {
+            self.by_nick.insert(Arc::clone(&nick), slot);
+        }
+        self.count += 1;
         self.slots[slot as usize] = Some(Present { client, nick, room: None });
     }
 
     pub(crate) fn remove(&mut self, slot: u32) {
         if let Some(present) = self.slots[slot as usize].take() {
-            self.by_nick.remove(&present.nick);
+            if present.client.first.is_none() {
+                self.by_nick.remove(&present.nick);
+            }
+            self.count -= 1;
             self.free.push_back(slot);
         }
     }
 
     pub(crate) fn rename(&mut self, slot: u32, nick: Arc<str>) {
         if let Some(present) = &mut self.slots[slot as usize] {
-            self.by_nick.remove(&present.nick);
-            self.by_nick.insert(Arc::clone(&nick), slot);
+            if present.client.first.is_none() {
+                self.by_nick.remove(&present.nick);
+                self.by_nick.insert(Arc::clone(&nick), slot);
+            }
             present.nick = nick;
         }
     }
@@ -155,7 +169,7 @@ impl Clients {
     }
 
     pub(crate) fn len(&self) -> u32 {
-        self.by_nick.len() as u32
+        self.count
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Present> {
@@ -349,7 +363,8 @@ mod tests {
         let (slot, id) = clients.reserve().unwrap();
         let ring = Ring::heap(&RingOptions::spsc(2));
         let overflow = Overflow { policy: OverflowPolicy::Drop, wait_ns: 0, records: 0 };
-        Arc::new(Client { id, token: 1, slot, broadcaster, process: ProcessId::current(), ring, overflow })
+        let process = ProcessId::current();
+        Arc::new(Client { id, token: 1, slot, first: None, broadcaster, process, ring, overflow })
     }
 
     #[test]

@@ -12,6 +12,8 @@ mod chat;
 mod client;
 #[path = "from_the_page/page.rs"]
 mod page;
+#[path = "from_the_page/rooms.rs"]
+mod rooms;
 #[path = "from_the_page/segment.rs"]
 mod segment;
 #[path = "from_the_page/slots.rs"]

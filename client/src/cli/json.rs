@@ -68,6 +68,11 @@ impl<'a> Line<'a> {
         Self { room: Some(room), nick, client, ..Self::new("member") }
     }
 
+    /// A message of this room that was said before.
+    pub(crate) fn earlier(room: &'a str, message: &'a Message) -> Self {
+        Self { room: Some(room), recv_ns: None, delivered_ns: None, ..Self::message(message).of("earlier") }
+    }
+
     pub(crate) fn room(room: &'a RoomInfo) -> Self {
         Self { room: Some(&room.name), members: Some(room.members), ..Self::new("room") }
     }

@@ -145,6 +145,15 @@ impl Run {
                     vec![show.notice(&rooms_line(rooms.iter().map(|room| (&*room.name, room.members))))]
                 })
             }
+            Command::History { count, .. } => {
+                let room = self.client.room().unwrap_or_default();
+                let messages = self.client.history(count, 0)?;
+                Ok(if *json {
+                    messages.iter().map(|message| Line::earlier(&room, message).to_text()).collect()
+                } else {
+                    messages.iter().map(|message| show.earlier(message)).collect()
+                })
+            }
             Command::Leave => self.client.leave().map(|_| Vec::new()),
             Command::Nick { nick } => self.client.rename(&nick).map(|_| Vec::new()),
             Command::Ping => {

@@ -24,6 +24,7 @@ pub(crate) const VERBS: &str = "\
   DM nick text     say something to one person
   WHO [room]       list the members of the room, or of another one
   LIST             list the rooms
+  HISTORY [n]      the last n messages of the room, said before [default: 20]
   NICK nick        change the nick
   PING             ask the server for an answer
   SLEEP ms         wait, printing what comes meanwhile
@@ -50,6 +51,10 @@ pub(crate) fn parse(line: &str) -> Result<Option<Step>, String> {
         }
         "WHO" if rest.trim().is_empty() => Step::Command(Command::Who),
         "WHO" => Step::Command(Command::WhoIn { room: name(verb, "a room", rest)? }),
+        "HISTORY" => {
+            let count = history_count(rest).ok_or_else(|| format!("{verb} needs a number of messages"))?;
+            Step::Command(Command::History { room: None, count, before: 0 })
+        }
         "LIST" => nothing(verb, rest, Command::List)?,
         "LEAVE" => nothing(verb, rest, Command::Leave)?,
         "QUIT" => nothing(verb, rest, Command::Quit)?,
@@ -68,6 +73,17 @@ pub(crate) fn parse(line: &str) -> Result<Option<Step>, String> {
     Ok(Some(step))
 }
 
+/// How many earlier messages are asked for without a number.
+const HISTORY: u32 = 20;
+
+/// The number behind HISTORY, from 1; a usual one if there is none.
+pub(crate) fn history_count(rest: &str) -> Option<u32> {
+    match rest.trim() {
+        "" => Some(HISTORY),
+        count => count.parse().ok().filter(|count| *count > 0),
+    }
+}
+
 /// The name of a command's verb.
 pub(crate) fn verb(command: &Command) -> &'static str {
     match command {
@@ -81,6 +97,7 @@ pub(crate) fn verb(command: &Command) -> &'static str {
         Command::Quit => "QUIT",
         Command::Ping => "PING",
         Command::Nick { .. } => "NICK",
+        Command::History { .. } => "HISTORY",
         _ => "command",
     }
 }

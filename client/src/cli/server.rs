@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// Most rooms at once
     #[arg(long, value_name = "N", default_value_t = Config::default().rooms_max)]
     rooms: u32,
+    /// Messages of each room that are kept for those who come later; 0 for none
+    #[arg(long, value_name = "N", default_value_t = Config::default().history)]
+    history: u32,
     /// Append who connects, joins, leaves, quits or dies to this file, as JSON Lines
     #[arg(long, value_name = "FILE")]
     audit: Option<PathBuf>,
@@ -53,6 +56,7 @@ pub(crate) fn run(server: ServerName, args: Args) -> Result {
         broadcasters: args.broadcasters.unwrap_or(default.broadcasters),
         clients_max: args.clients,
         rooms_max: args.rooms,
+        history: args.history,
         audit: args.audit,
         ..default
     };

@@ -59,6 +59,11 @@ impl Show {
         if message.action { format!("{time} * {nick} {text}") } else { format!("{time} <{nick}> {text}") }
     }
 
+    /// A message that was said before.
+    pub(crate) fn earlier(&self, message: &Message) -> String {
+        self.paint(FAINT, "earlier ") + &self.message(message)
+    }
+
     fn direct(&self, direct: &Direct) -> String {
         let time = self.time(direct.times.routed_ns);
         let (nick, text) = (self.nick(&direct.nick), visible(&direct.text));

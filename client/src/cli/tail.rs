@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use halyard_client::{Event, ServerName};
+use halyard_client::{Event, Message, ServerName};
 
 use super::connect::{LEAVE_TIMEOUT, NickArgs, connect};
 use super::exit::{Ended, Exit, Failure, Result};
@@ -15,7 +15,7 @@ use super::visible::visible;
 /// How often a quiet tail looks whether the reader of its output is still there.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Follow a room: print what is said there
+/// Follow a room: print what is said there, and with -n what was said before
 ///
 /// What is missing shows as a line, too. Who follows a room is a member and is seen by the others.
 #[derive(Debug, clap::Args)]
@@ -26,8 +26,11 @@ pub(crate) struct Args {
     /// Print JSON Lines: v, type, room, nick, text, seq, sent_ns, recv_ns, …
     #[arg(long)]
     json: bool,
-    /// End after N messages
-    #[arg(short = 'n', long = "count", value_name = "N")]
+    /// First print the last N messages that were said before, as far as the server still has them
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 0)]
+    lines: u32,
+    /// End after N messages that are said from now on
+    #[arg(short, long, value_name = "N")]
     count: Option<u64>,
     /// End after this many seconds, with exit code 124
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -51,6 +54,13 @@ pub(crate) fn run(server: ServerName, args: Args) -> Result {
     let joined = client.join(&args.room)?;
     note(&format!("{} follows {} ({} here)", visible(&client.nick()), visible(&joined.room), joined.members));
     let mut printer = Printer { out: Out::new(), show: Show::for_stdout(), json: args.json, all: args.all };
+    if args.lines > 0 {
+        // What was said since JOIN comes as it is said.
+        let is_new = |message: &Message| message.room_id == joined.room_id && message.seq > joined.last_seq;
+        for message in client.history(args.lines, 0)?.iter().filter(|message| !is_new(message)) {
+            printer.earlier(&joined.room, message)?;
+        }
+    }
     let mut left = args.count;
     let exit = loop {
         if left == Some(0) {
@@ -87,6 +97,13 @@ pub(crate) struct Printer {
 }
 
 impl Printer {
+    /// A message of this room that was said before.
+    pub(crate) fn earlier(&mut self, room: &str, message: &Message) -> Result<()> {
+        let line =
+            if self.json { Line::earlier(room, message).to_text() } else { self.show.earlier(message) };
+        self.out.line(&line)
+    }
+
     pub(crate) fn print(&mut self, event: &Event) -> Result<()> {
         if let Some(text) = connection(event) {
             note(&text);

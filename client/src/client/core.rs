@@ -10,20 +10,30 @@ use halyard_ring::chat::{Kind, LeaveReason};
 use halyard_ring::monotonic_ns;
 
 use super::events::Events;
+use super::home::Home;
 use crate::command::Command;
 use crate::error::CommandError;
-use crate::event::{Ack, Answer, Delivery, Entry, Event, Loss};
+use crate::event::{Ack, Answer, Delivery, Earlier, Entry, Event, Loss};
 use crate::options::ClientOptions;
-use crate::session::Limits;
+use crate::session::{Limits, Sender};
 
 /// Commands that may wait to be sent before the program has to wait, too.
 const WAITING_MAX: usize = 1024;
 
 /// What a blocking call gets.
-pub(super) type Outcome = Result<(Ack, Vec<Entry>), CommandError>;
+pub(super) type Outcome = Result<(Ack, Vec<Part>), CommandError>;
+
+/// One part of an answer that has many.
+#[derive(Debug)]
+pub(super) enum Part {
+    Entry(Entry),
+    Earlier(Earlier),
+}
 
 pub(super) struct Core {
     pub(super) options: ClientOptions,
+    /// Whose nick this is: this session's own, or that of the session whose companion it is.
+    pub(super) home: Home,
     pub(super) events: Events,
     state: Mutex<State>,
     /// The sender thread sleeps here.
@@ -34,6 +44,8 @@ pub(super) struct Core {
 
 pub(super) struct State {
     pub(super) me: Me,
+    /// The name of the reply ring.
+    pub(super) ring: String,
     pub(super) connected: bool,
     /// Not sent yet, in order.
     pub(super) waiting: VecDeque<Request>,
@@ -65,8 +77,8 @@ pub(super) struct Request {
     pub(super) ticket: u64,
     pub(super) command: Arc<Command>,
     waiter: Waiter,
-    /// Of WHO or LIST, as they come.
-    entries: Vec<Entry>,
+    /// Of WHO, LIST or HISTORY, as they come.
+    entries: Vec<Part>,
 }
 
 /// Who gets the answer.
@@ -85,9 +97,10 @@ pub(super) struct Sent {
 }
 
 impl Core {
-    pub(super) fn new(options: ClientOptions, me: Me) -> Self {
+    pub(super) fn new(options: ClientOptions, me: Me, home: Home, sender: &Sender) -> Self {
         let state = State {
             me,
+            ring: sender.ring_name(),
             connected: true,
             waiting: VecDeque::new(),
             sent: BTreeMap::new(),
@@ -99,6 +112,7 @@ impl Core {
         Self {
             events: Events::new(options.events_max),
             options,
+            home,
             state: Mutex::new(state),
             work: Condvar::new(),
             settled: Condvar::new(),
@@ -152,7 +166,13 @@ impl Core {
     pub(super) fn take(&self, delivery: Delivery<'_>) {
         match delivery {
             Event::Answer(answer) => self.answered(answer),
-            Event::Member(entry) | Event::Room(entry) => self.gather(entry),
+            Event::Member(entry) | Event::Room(entry) => {
+                self.gather(entry.command, entry.index, || Part::Entry(entry.into_owned()));
+            }
+            Event::Earlier(earlier) => {
+                let (command, index) = (earlier.command, u64::from(earlier.index));
+                self.gather(command, index, || Part::Earlier(earlier.into_owned()));
+            }
             // The end of the session, which follows, says so.
             Event::Goodbye(_) => {}
             delivery => {
@@ -167,16 +187,15 @@ impl Core {
         }
     }
 
-    fn gather(&self, entry: Entry<&str>) {
+    fn gather(&self, command: u64, index: u64, part: impl FnOnce() -> Part) {
         let mut state = self.lock();
-        let Some(sent) = state.sent.get_mut(&entry.command) else { return };
+        let Some(sent) = state.sent.get_mut(&command) else { return };
         let entries = &mut sent.request.entries;
-        if entry.index == 1 {
+        if index == 1 {
             // The answer comes again, because the command was sent again.
             entries.clear();
         }
-        let Entry { command, index, total, id, name, members } = entry;
-        entries.push(Entry { command, index, total, id, name: name.to_owned(), members });
+        entries.push(part());
     }
 
     fn answered(&self, answer: Answer<&str>) {
@@ -186,6 +205,9 @@ impl Core {
         let Answer { command, result } = answer.map(str::to_owned);
         if let Ok(ack) = &result {
             state.me.note(command, ack);
+            if ack.kind == Kind::Nick {
+                self.home.rename(&state.me.nick);
+            }
             if ack.kind == Kind::Quit {
                 state.over = Some(Loss::Goodbye(LeaveReason::Quit));
             }
@@ -204,9 +226,13 @@ impl Core {
             }
             Waiter::Events => {
                 let is_list = *request.command == Command::List;
-                for entry in request.entries {
-                    let entry = Entry { command: request.ticket, ..entry };
-                    self.events.push(if is_list { Event::Room(entry) } else { Event::Member(entry) });
+                let command = request.ticket;
+                for part in request.entries {
+                    self.events.push(match part {
+                        Part::Entry(entry) if is_list => Event::Room(Entry { command, ..entry }),
+                        Part::Entry(entry) => Event::Member(Entry { command, ..entry }),
+                        Part::Earlier(earlier) => Event::Earlier(Earlier { command, ..earlier }),
+                    });
                 }
                 self.events.push(Event::Answer(Answer { command: request.ticket, result }));
             }
@@ -218,6 +244,16 @@ impl Core {
         drop(state);
         self.work.notify_one();
         self.settled.notify_all();
+    }
+
+    /// A new connection: who we are now, and back to the room first. Returns the event if there is no room.
+    pub(super) fn resume(&self, sender: &Sender, nick: &str) -> Option<Event> {
+        if self.options.companion_of.is_none() {
+            self.home.set(sender.client(), sender.token(), nick);
+        }
+        let mut state = self.lock();
+        state.ring = sender.ring_name();
+        state.resume(sender.client(), nick, *sender.limits())
     }
 
     /// The receiver thread: the session is over.
@@ -267,8 +303,7 @@ impl State {
         }
     }
 
-    /// A new connection: who we are now, and back to the room first. Returns the event if there is no room.
-    pub(super) fn resume(&mut self, client: u32, nick: &str, limits: Limits) -> Option<Event> {
+    fn resume(&mut self, client: u32, nick: &str, limits: Limits) -> Option<Event> {
         self.connected = true;
         let room = self.me.room.take();
         self.me = Me { room, ..Me::new(client, nick, limits) };
@@ -315,9 +350,9 @@ impl Me {
     }
 }
 
-/// WHO and LIST say how many entries there are; fewer came if the reply ring was full.
-fn complete(ack: Ack, entries: Vec<Entry>) -> Outcome {
-    let of = if matches!(ack.kind, Kind::Who | Kind::List) { ack.count as usize } else { 0 };
+/// WHO, LIST and HISTORY say how many entries there are; fewer came if the reply ring was full.
+fn complete(ack: Ack, entries: Vec<Part>) -> Outcome {
+    let of = if matches!(ack.kind, Kind::Who | Kind::List | Kind::History) { ack.count as usize } else { 0 };
     if entries.len() == of {
         Ok((ack, entries))
     } else {

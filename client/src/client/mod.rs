@@ -2,6 +2,7 @@
 
 mod core;
 mod events;
+mod home;
 mod worker;
 
 use std::fmt;
@@ -12,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use halyard_ring::chat::LeaveReason;
 
-use self::core::{Core, Me, Outcome};
+use self::core::{Core, Me, Outcome, Part};
+pub(crate) use self::home::Home;
 use crate::command::Command;
 use crate::error::{CommandError, ConnectError, RecvError};
-use crate::event::{Event, Loss, Times};
+use crate::event::{Event, Loss, Message, Times};
 use crate::options::ClientOptions;
 use crate::session::{self, Limits};
 
@@ -117,9 +119,47 @@ impl Client {
     pub fn connect(options: &ClientOptions) -> Result<Self, ConnectError> {
         let (sender, receiver) = session::connect(options)?;
         let me = Me::new(sender.client(), receiver.nick(), *sender.limits());
-        let core = Arc::new(Core::new(options.clone(), me));
+        let home = match &options.companion_of {
+            Some(home) => home.clone(),
+            None => Home::new(sender.client(), sender.token(), receiver.nick()),
+        };
+        let core = Arc::new(Core::new(options.clone(), me, home, &sender));
         let worker = worker::start(&core, sender, receiver).map_err(ConnectError::Thread)?;
         Ok(Self { core, worker: Mutex::new(Some(worker)) })
+    }
+
+    /// Opens another session under the same nick, to be in a second room at the same time: it has a room, a reply
+    /// ring and events of its own. What is said to the nick comes to this client, the first one. A new nick is the
+    /// nick of all of them; when this client ends, its companions end.
+    ///
+    /// ```
+    /// use halyard_client::{Client, ClientOptions, ServerName};
+    /// # let config = halyard_server::Config { name: ServerName::new(&format!("doc-two-{}", std::process::id()))?,
+    /// #     ..halyard_server::Config::default() };
+    /// # let name = config.name.clone();
+    /// # let server = halyard_server::Server::start(config)?;
+    ///
+    /// let ann = Client::connect(&ClientOptions::new(name, "ann"))?;
+    /// let second = ann.companion()?;
+    /// ann.join("lobby")?;
+    /// second.join("dev")?;
+    /// assert_eq!(ann.who_in("dev")?[0].nick, "ann");
+    /// # drop((second, ann)); server.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// See [`ConnectError`]. [`ConnectError::Refused`] with [`ErrorCode::NoSuchClient`](crate::ErrorCode::NoSuchClient)
+    /// while this client is not connected itself; it passes.
+    pub fn companion(&self) -> Result<Self, ConnectError> {
+        Self::connect(&self.core.options.clone().companion_of(self.core.home.clone()))
+    }
+
+    /// The name of this client's reply ring, to [look at](halyard_ring::RingView) it. It is another one after a
+    /// reconnect.
+    #[must_use]
+    pub fn ring_name(&self) -> String {
+        self.core.lock().ring.clone()
     }
 
     /// This client's id. It is another one after a reconnect.
@@ -131,7 +171,7 @@ impl Client {
     /// This client's nick.
     #[must_use]
     pub fn nick(&self) -> String {
-        self.core.lock().me.nick.clone()
+        self.core.home.nick()
     }
 
     /// The room that this client is in, or goes back to once it is connected again.
@@ -208,7 +248,11 @@ impl Client {
 
     fn members(&self, command: Command) -> Result<Vec<Member>, CommandError> {
         let (_, entries) = self.call(command)?;
-        Ok(entries.into_iter().map(|entry| Member { client: entry.id, nick: entry.name }).collect())
+        let member = |part| match part {
+            Part::Entry(entry) => Some(Member { client: entry.id, nick: entry.name }),
+            Part::Earlier(_) => None,
+        };
+        Ok(entries.into_iter().filter_map(member).collect())
     }
 
     /// The server's rooms.
@@ -217,8 +261,38 @@ impl Client {
     /// See [`CommandError`].
     pub fn list(&self) -> Result<Vec<RoomInfo>, CommandError> {
         let (_, entries) = self.call(Command::List)?;
-        let info = |entry: crate::Entry| RoomInfo { id: entry.id, name: entry.name, members: entry.members };
-        Ok(entries.into_iter().map(info).collect())
+        let info = |part| match part {
+            Part::Entry(entry) => Some(RoomInfo { id: entry.id, name: entry.name, members: entry.members }),
+            Part::Earlier(_) => None,
+        };
+        Ok(entries.into_iter().filter_map(info).collect())
+    }
+
+    /// What was said in the room that this client is in, oldest first: at most `count` messages, the newest of
+    /// those numbered below `before` (0: of all). The server keeps only so many, and one answer holds only so many;
+    /// ask again for those below the first to have more.
+    ///
+    /// # Errors
+    /// See [`CommandError`].
+    pub fn history(&self, count: u32, before: u64) -> Result<Vec<Message>, CommandError> {
+        self.earlier(Command::History { room: None, count, before })
+    }
+
+    /// [`history`](Self::history) of any room, without entering it.
+    ///
+    /// # Errors
+    /// See [`CommandError`].
+    pub fn history_of(&self, room: &str, count: u32, before: u64) -> Result<Vec<Message>, CommandError> {
+        self.earlier(Command::History { room: Some(room.to_owned()), count, before })
+    }
+
+    fn earlier(&self, command: Command) -> Result<Vec<Message>, CommandError> {
+        let (_, entries) = self.call(command)?;
+        let message = |part| match part {
+            Part::Earlier(earlier) => Some(earlier.message),
+            Part::Entry(_) => None,
+        };
+        Ok(entries.into_iter().filter_map(message).collect())
     }
 
     /// Leaves the room and returns its name.

@@ -178,12 +178,10 @@ fn reconnect(core: &Arc<Core>, limit: Option<Duration>) -> Result<Option<Link>, 
     let began = Instant::now();
     let mut pause = LOOK.0;
     loop {
-        let options = core.options.clone().with_nick(core.lock().me.nick.clone());
+        let options = core.options.clone().with_nick(core.home.nick());
         let error = match session::connect(&options.connect_timeout(LOOK_TIMEOUT)) {
             Ok((sender, receiver)) => {
-                let mut state = core.lock();
-                let event = state.resume(sender.client(), receiver.nick(), *sender.limits());
-                drop(state);
+                let event = core.resume(&sender, receiver.nick());
                 event.into_iter().for_each(|event| core.events.push_always(event));
                 return Link::start(core, sender, receiver).map(Some).map_err(ConnectError::Thread);
             }

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use halyard_ring::chat::{ErrorCode, Kind, Record, SCHEMA, control_ring};
+use halyard_ring::chat::{ErrorCode, Kind, Record, SCHEMA, control_ring, flags};
 use halyard_ring::{AttachError, Consumer, OpenError, PopError, Producer, PushError, Ring};
 
 use super::reply::{Reply, holder_lives};
@@ -30,6 +30,9 @@ const NUMBERS: u32 = 999;
 pub fn connect(options: &ClientOptions) -> Result<(Sender, Receiver), ConnectError> {
     let deadline = Instant::now() + options.connect_timeout;
     let mut number = 1;
+    if let Some(home) = &options.companion_of {
+        return attempt(options, &home.nick(), deadline);
+    }
     loop {
         let nick = if number == 1 { options.nick.clone() } else { numbered(&options.nick, number) };
         match attempt(options, &nick, deadline) {
@@ -64,7 +67,16 @@ fn attempt(
 
     let name = reply.ring().name().map_or_else(String::new, ToString::to_string);
     let (policy, limit) = options.policy.wire();
-    let hello = Record::hello(nick, &name, policy, limit, RandomState::new().hash_one(&name));
+    let nonce = RandomState::new().hash_one(&name);
+    let hello = match &options.companion_of {
+        None => Record::hello(nick, &name, policy, limit, nonce),
+        Some(home) => {
+            let first = home.identity();
+            let mut hello = Record::hello("", &name, policy, limit, nonce);
+            (hello.flags, hello.client, hello.room) = (flags::COMPANION, first.client, first.token);
+            hello
+        }
+    };
     #[cfg(feature = "faults")]
     halyard_ring::faults::pass(halyard_ring::faults::Point::BeforeHello);
     let welcome = greet(options, &hello, &mut producer, &mut consumer, &reply, deadline)?;

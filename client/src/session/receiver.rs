@@ -10,8 +10,8 @@ use super::Limits;
 use super::reply::Reply;
 use crate::error::RecvError;
 use crate::event::{
-    Ack, Answer, Delivery, Direct, Entry, Event, Fault, Gap, Loss, Message, Presence, Refusal, Times,
-    Unusable,
+    Ack, Answer, Delivery, Direct, Earlier, Entry, Event, Fault, Gap, Loss, Message, Presence, Refusal,
+    Times, Unusable,
 };
 
 /// Takes records straight off this client's reply ring and turns them into events.
@@ -32,6 +32,8 @@ pub struct Receiver {
     next: u64,
     room: Room,
     long: Long,
+    /// Of an earlier message: its fragments may stand apart.
+    long_earlier: Long,
     goodbye: Option<LeaveReason>,
     /// When the heartbeat was last stamped here.
     beaten: Instant,
@@ -85,6 +87,7 @@ impl Receiver {
             next: welcome.number.saturating_add(1),
             room: Room::default(),
             long: Long::default(),
+            long_earlier: Long::default(),
             goodbye: None,
             beaten: Instant::now(),
         }
@@ -236,12 +239,12 @@ impl Receiver {
 
     /// Turns the record into an event. Its number has been checked.
     fn take_in(&mut self) -> Step<'_> {
-        let Self { record, room, long, held, goodbye, .. } = self;
+        let Self { record, room, long, long_earlier, held, goodbye, .. } = self;
         let checked = match record.check() {
             Ok(checked) => checked,
             Err(bad) => return Step::Event(unusable(record, Fault::Bad(bad))),
         };
-        let is_text = matches!(checked.kind, Kind::Message | Kind::Direct);
+        let is_text = matches!(checked.kind, Kind::Message | Kind::Direct | Kind::Earlier);
         if record.frags != 1 && !is_text {
             return Step::Event(unusable(record, Fault::Fragment));
         }
@@ -258,23 +261,23 @@ impl Receiver {
                     }
                 }
                 match long.gather(record, checked) {
-                    Err(event) => event,
+                    Err(unusable) => Event::Unusable(unusable),
                     Ok(None) => return Step::Nothing,
-                    Ok(Some((nick, text))) => Event::Message(Message {
-                        room: room.name.as_str(),
-                        room_id: record.room,
-                        seq: record.room_seq,
-                        client: record.client,
-                        nick,
-                        text,
-                        action: record.flags & flags::ACTION != 0,
-                        number: record.number,
-                        times: times(record),
-                    }),
+                    Ok(Some((nick, text))) => Event::Message(message(record, &room.name, nick, text)),
                 }
             }
+            Kind::Earlier => match long_earlier.gather(record, checked) {
+                Err(unusable) => Event::Unusable(unusable),
+                Ok(None) => return Step::Nothing,
+                Ok(Some((nick, text))) => Event::Earlier(Earlier {
+                    command: record.command,
+                    index: record.generation,
+                    total: record.count,
+                    message: message(record, "", nick, text),
+                }),
+            },
             Kind::Direct => match long.gather(record, checked) {
-                Err(event) => event,
+                Err(unusable) => Event::Unusable(unusable),
                 Ok(None) => return Step::Nothing,
                 Ok(Some((nick, text))) => Event::Direct(Direct {
                     client: record.client,
@@ -378,7 +381,7 @@ impl Long {
         &'a mut self,
         record: &'a Record,
         checked: Checked<'a>,
-    ) -> Result<Option<(&'a str, &'a str)>, Delivery<'a>> {
+    ) -> Result<Option<(&'a str, &'a str)>, Unusable> {
         if record.frags == 1 {
             self.text.clear();
             return Ok(Some((checked.nick, checked.text)));
@@ -393,7 +396,7 @@ impl Long {
         match self.text.add(record.frag, record.frags, checked.text) {
             Ok(Some(text)) => Ok(Some((self.nick.as_str(), text))),
             Ok(None) => Ok(None),
-            Err(()) => Err(unusable(record, Fault::Fragment)),
+            Err(()) => Err(Unusable { number: record.number, why: Fault::Fragment }),
         }
     }
 }
@@ -415,6 +418,20 @@ fn times(record: &Record) -> Times {
         routed_ns: record.routed_ns,
         delivered_ns: record.delivered_ns,
         received_ns: 0,
+    }
+}
+
+fn message<'a>(record: &Record, room: &'a str, nick: &'a str, text: &'a str) -> Message<&'a str> {
+    Message {
+        room,
+        room_id: record.room,
+        seq: record.room_seq,
+        client: record.client,
+        nick,
+        text,
+        action: record.flags & flags::ACTION != 0,
+        number: record.number,
+        times: times(record),
     }
 }
 

@@ -65,6 +65,16 @@ impl Sender {
         self.record.client
     }
 
+    /// What the server knows this session by, beside its id.
+    pub(crate) fn token(&self) -> u32 {
+        self.record.generation
+    }
+
+    /// The name of the reply ring.
+    pub(crate) fn ring_name(&self) -> String {
+        self.reply.ring().name().map_or_else(String::new, ToString::to_string)
+    }
+
     /// What the server granted and asks for.
     #[must_use]
     pub fn limits(&self) -> &Limits {
@@ -227,6 +237,10 @@ impl Sender {
         record.flags = flag | if action { flags::ACTION } else { 0 };
         record.command = number;
         record.sent_ns = now;
+        (record.count, record.room_seq) = match command {
+            Command::History { count, before, .. } => (*count, *before),
+            _ => (0, 0),
+        };
         if nick.len() + text.len() <= halyard_ring::chat::BODY {
             (record.frag, record.frags) = (0, 1);
             record.set_body(nick, text);

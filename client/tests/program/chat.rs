@@ -57,7 +57,7 @@ fn two_people_talk() {
 #[test]
 fn the_end_of_input_waits_until_everything_is_said() {
     let place = Place::served();
-    let mut tail = place.start(&["tail", "-r", "lobby", "-n", "500"]);
+    let mut tail = place.start(&["tail", "-r", "lobby", "-c", "500"]);
     tail.err.await_line("follows lobby");
     let input: String = (0..500).map(|n| format!("message {n}\n")).collect();
     let ended = place.run(&["chat"], input).with(0);

@@ -3,6 +3,7 @@
 
 mod chat;
 mod ends;
+mod history;
 mod hosting;
 mod outages;
 mod pipes;

@@ -15,7 +15,7 @@ fn tail(place: &Place, args: &[&str]) -> Running {
 #[test]
 fn every_line_is_a_message() {
     let place = Place::served();
-    let tail = tail(&place, &["-n", "3"]);
+    let tail = tail(&place, &["-c", "3"]);
     place.run(&["say", "-r", "lobby"], "one\n\ntwo\r\nthree").with(0);
     let ended = tail.end().with(0);
     let lines: Vec<_> = ended.out_lines().into_iter().map(untimed).collect();
@@ -25,7 +25,7 @@ fn every_line_is_a_message() {
 #[test]
 fn words_are_one_message() {
     let place = Place::served();
-    let tail = tail(&place, &["-n", "1"]);
+    let tail = tail(&place, &["-c", "1"]);
     place.run(&["say", "-r", "lobby", "--nick", "zoë", "hello", "there"], "").with(0);
     assert_eq!(untimed(tail.end().with(0).out.trim_end()), "<zoë> hello there");
 }
@@ -34,7 +34,7 @@ fn words_are_one_message() {
 fn thousands_of_lines_come_whole_and_in_order() {
     const LINES: usize = 3000;
     let place = Place::served();
-    let tail = tail(&place, &["--json", "-n", &LINES.to_string()]);
+    let tail = tail(&place, &["--json", "-c", &LINES.to_string()]);
     let text = |n: usize| format!("line {n} {}", "x".repeat(n % 700));
     let input: String = (0..LINES).map(|n| text(n) + "\n").collect();
     place.run(&["say", "-r", "lobby"], input).with(0);
@@ -50,7 +50,7 @@ fn thousands_of_lines_come_whole_and_in_order() {
 fn json_is_exact_and_text_is_safe() {
     let place = Place::served();
     let text = "\u{1b}[31mred\u{7} \"quoted\" \u{202e}back";
-    let (json, plain) = (tail(&place, &["--json", "-n", "1"]), tail(&place, &["-n", "1"]));
+    let (json, plain) = (tail(&place, &["--json", "-c", "1"]), tail(&place, &["-c", "1"]));
     place.run(&["say", "-r", "lobby"], text).with(0);
     let line: Value = serde_json::from_str(json.end().with(0).out.trim_end()).unwrap();
     assert_eq!(line["text"], text);
@@ -64,7 +64,7 @@ fn json_is_exact_and_text_is_safe() {
 #[test]
 fn lines_that_cannot_be_sent_are_named_and_the_others_are_sent() {
     let place = Place::served();
-    let tail = tail(&place, &["-n", "3"]);
+    let tail = tail(&place, &["-c", "3"]);
     let mut input = b"first\n\xff\xfe\n".to_vec();
     input.extend(format!("{}\n{}\nlast\n", "x".repeat(4097), "y".repeat(4096)).into_bytes());
     let ended = place.run(&["say", "-r", "lobby"], input).with(1);

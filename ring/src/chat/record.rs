@@ -32,11 +32,14 @@ pub struct Record {
     pub number: u64,
     /// From a client: the command's number, from 1. To a client: the number of the command this answers, else 0.
     pub command: u64,
-    /// The client that sends, or that the record is about. ROOM: how many rooms there are.
+    /// The client that sends, or that the record is about. ROOM: how many rooms there are. HELLO of a companion: its
+    /// first session.
     pub client: u32,
-    /// From a client: the token that WELCOME gave. HELLO: the protocol version. WELCOME: the token.
+    /// From a client: the token that WELCOME gave. HELLO: the protocol version. WELCOME: the token. EARLIER: the
+    /// entry's index, from 1.
     pub generation: u32,
-    /// The room's id, 0 for none. Ids are not used again while the server lives.
+    /// The room's id, 0 for none. Ids are not used again while the server lives. HELLO of a companion: the token of
+    /// its first session.
     pub room: u32,
     /// How many leading bytes of the body are a nick.
     pub nick_len: u8,
@@ -46,11 +49,13 @@ pub struct Record {
     pub frags: u8,
     /// Zero.
     pub spare: u8,
-    /// A count that the kind defines (members of a room, entries of a list; HELLO: the overflow policy's limit).
+    /// A count that the kind defines (members of a room, entries of a list; HELLO: the overflow policy's limit;
+    /// HISTORY: the most messages that are wanted).
     pub count: u32,
     /// Zero.
     pub spare2: u32,
-    /// The message's number in its room, from 1. MEMBER, ROOM: the entry's index, from 1.
+    /// The message's number in its room, from 1. MEMBER, ROOM: the entry's index, from 1. HISTORY: the number that
+    /// the messages must be below, 0 for any.
     pub room_seq: u64,
     /// When the sender pushed it, nanoseconds of CLOCK_MONOTONIC.
     pub sent_ns: u64,
@@ -73,6 +78,8 @@ pub mod flags {
     pub const ACTION: u16 = 2;
     /// The client sends this command again because it heard no answer.
     pub const RETRY: u16 = 4;
+    /// HELLO: this session belongs to one that there is already, and goes by its nick.
+    pub const COMPANION: u16 = 8;
 }
 
 macro_rules! wire_enum {
@@ -119,6 +126,8 @@ wire_enum! {
         Nick = 9,
         /// List the rooms.
         List = 10,
+        /// List the last messages of a room.
+        History = 11,
         /// HELLO was accepted.
         Welcome = 100,
         /// HELLO was refused, with an [`ErrorCode`].
@@ -145,6 +154,8 @@ wire_enum! {
         Lost = 111,
         /// The server ends this session.
         Goodbye = 112,
+        /// One entry of HISTORY's answer: a message of the room that was said earlier.
+        Earlier = 113,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use halyard_ring::chat::{
     BadName, ErrorCode, Kind, LeaveReason, NAME_MAX, OverflowPolicy, PROTOCOL, Record, TEXT_MAX, WelcomeBody,
-    check_name,
+    check_name, flags,
 };
 use halyard_ring::{ProcessId, monotonic_ns};
 
@@ -13,6 +13,7 @@ use super::Router;
 use super::session::{Long, Session, Window};
 use crate::audit::Line;
 use crate::broadcaster::{Arrival, Overflow};
+use crate::history::ANSWER_RECORDS;
 use crate::job::Op;
 use crate::registry::Client;
 use crate::steward::{Chore, Opened, Outcome, Reply};
@@ -24,6 +25,14 @@ pub(super) enum Greeting {
     Opening,
     /// It was welcomed as the client in this slot.
     Welcomed(u32),
+}
+
+/// On what terms a client is let in.
+struct Welcome {
+    nick: Arc<str>,
+    /// The slot of the session that it is a companion of.
+    first: Option<u32>,
+    overflow: Overflow,
 }
 
 /// HELLOs whose reply rings may be waiting to be opened at once.
@@ -68,11 +77,14 @@ impl Router {
                 return;
             }
             Outcome::Unfit(reply, why) => (reply, Err((ErrorCode::RingInvalid, why))),
-            Outcome::Usable(reply) => (reply, self.judge(&hello, nick)),
+            Outcome::Usable(reply) => {
+                let judged = self.judge(&hello, nick, reply.process);
+                (reply, judged)
+            }
         };
         match refused {
-            Ok(overflow) => {
-                let slot = self.admit(reply, nick, overflow, key.clone());
+            Ok(welcome) => {
+                let slot = self.admit(reply, welcome, key.clone());
                 self.greetings.insert(key, Greeting::Welcomed(slot));
                 self.welcome(slot);
             }
@@ -101,8 +113,13 @@ impl Router {
         });
     }
 
-    /// Whether this client is let in, and with what overflow policy.
-    fn judge(&mut self, hello: &Record, nick: &str) -> Result<Overflow, (ErrorCode, String)> {
+    /// Whether this client is let in, under what nick and with what overflow policy.
+    fn judge(
+        &mut self,
+        hello: &Record,
+        nick: &str,
+        process: ProcessId,
+    ) -> Result<Welcome, (ErrorCode, String)> {
         let plain = |code: ErrorCode| (code, error_text(code).to_owned());
         if self.stopping {
             return Err(plain(ErrorCode::ShuttingDown));
@@ -112,10 +129,16 @@ impl Router {
                 format!("the client speaks chat protocol {}, this server {PROTOCOL}", hello.generation);
             return Err((ErrorCode::LayoutDiffers, text));
         }
-        check_name(nick).map_err(|bad: BadName| (ErrorCode::NickInvalid, bad.to_string()))?;
+        let first = match hello.flags & flags::COMPANION {
+            0 => None,
+            _ => Some(self.first_of(hello, nick, process)?),
+        };
+        if first.is_none() {
+            check_name(nick).map_err(|bad: BadName| (ErrorCode::NickInvalid, bad.to_string()))?;
+        }
         let overflow = self.overflow(hello).map_err(|text| (ErrorCode::PolicyRefused, text))?;
         let holder = self.parts.registry.clients().by_nick(nick).map(|holder| Arc::clone(&holder.client));
-        if let Some(holder) = holder {
+        if let Some(holder) = holder.filter(|_| first.is_none()) {
             // Killed a moment ago and started again: liveness has not come round to it yet.
             if holder.process.is_alive() {
                 return Err((ErrorCode::NickTaken, format!("another client has the nick {nick:?}")));
@@ -130,7 +153,36 @@ impl Router {
                 format!("the server takes {max} clients (--clients), all are here"),
             ));
         }
-        Ok(overflow)
+        let nick = match first.and_then(|slot| self.sessions[slot as usize].as_ref()) {
+            Some(first) => Arc::clone(&first.nick),
+            None => nick.into(),
+        };
+        Ok(Welcome { nick, first, overflow })
+    }
+
+    /// The slot of the session that a companion's HELLO names. It must prove that it knows that session's token, and
+    /// that it is of the same process, whose word the reply ring's creator has signed.
+    fn first_of(&self, hello: &Record, nick: &str, process: ProcessId) -> Result<u32, (ErrorCode, String)> {
+        let refuse = |code, text: &str| Err((code, text.to_owned()));
+        if !nick.is_empty() {
+            return refuse(ErrorCode::NickInvalid, "a companion has its first session's nick and sends none");
+        }
+        let slot = hello.client.wrapping_sub(1) & self.slot_mask;
+        let known = self.sessions.get(slot as usize).and_then(Option::as_ref);
+        let Some(session) = known.filter(|session| session.client.id == hello.client) else {
+            return refuse(
+                ErrorCode::NoSuchClient,
+                "the session that this is to be a companion of is not there",
+            );
+        };
+        if session.client.token != hello.room || session.client.process != process {
+            let text = "the session that this is to be a companion of has another token or process";
+            return refuse(ErrorCode::StaleGeneration, text);
+        }
+        if session.client.first.is_some() {
+            return refuse(ErrorCode::NoSuchClient, "a companion has no companions: name its first session");
+        }
+        Ok(slot)
     }
 
     /// The policy that HELLO asks for, if it is within the limits. A limit of 0 asks for as much as there is.
@@ -157,18 +209,18 @@ impl Router {
     }
 
     /// Enters a client everywhere and hands its ring to the broadcaster that has fewest. Returns its slot.
-    fn admit(&mut self, reply: Reply, nick: &str, overflow: Overflow, hello: (String, u64)) -> u32 {
+    fn admit(&mut self, reply: Reply, welcome: Welcome, hello: (String, u64)) -> u32 {
         let Reply { ring, producer, process } = reply;
+        let Welcome { nick, first, overflow } = welcome;
         let load = self.load.iter().enumerate().min_by_key(|&(_, load)| load);
         let broadcaster = load.map_or(0, |(index, _)| index);
-        let nick: Arc<str> = nick.into();
         let client = {
             let mut clients = self.parts.registry.clients_mut();
             let (slot, id) =
                 clients.reserve().expect("`judge` has seen a free slot, and only the router takes one");
             // Not a secret, since all clients can read all rings: it tells this session from others by mistake.
             let token = (RandomState::new().hash_one(id) as u32).max(1);
-            let client = Arc::new(Client { id, token, slot, broadcaster, process, ring, overflow });
+            let client = Arc::new(Client { id, token, slot, first, broadcaster, process, ring, overflow });
             clients.admit(Arc::clone(&client), Arc::clone(&nick));
             client
         };
@@ -184,7 +236,7 @@ impl Router {
             ring: client.ring.clone(),
             producer,
             overflow,
-            series_max: 2 * (config.clients_max.max(config.rooms_max) as usize + 1),
+            series_max: 2 * ((config.clients_max.max(config.rooms_max) as usize).max(ANSWER_RECORDS) + 1),
         };
         let mut arrivals = self.parts.arrivals[broadcaster].lock().unwrap_or_else(|error| error.into_inner());
         arrivals.push_back(arrival);
@@ -202,11 +254,15 @@ impl Router {
             client,
             nick,
             room: None,
+            companions: Vec::new(),
             window: Window::new(),
             long: Long::default(),
             hello,
             complained_ns: 0,
         });
+        if let Some(first) = first.and_then(|first| self.sessions[first as usize].as_mut()) {
+            first.companions.push(slot);
+        }
         self.order(Op::Add, slot, 0);
         slot
     }

@@ -39,6 +39,7 @@ impl Router {
             Kind::Ping => self.ack(slot, Kind::Ping, command, now, |_| {}),
             Kind::Nick => self.rename(slot, command, message.text, now),
             Kind::List => self.list(slot, command, now),
+            Kind::History => self.history(slot, record, message.text, now),
             _ => self.error(slot, ErrorCode::UnknownKind, command, now),
         }
     }
@@ -112,6 +113,7 @@ impl Router {
         (head.sent_ns, head.routed_ns) = (text.sent_ns, now);
         let nick = Arc::clone(&session.nick);
         let home = session.client.broadcaster;
+        self.history.keep(room.slot, &self.job.record, &nick, text.text);
         self.each_fragment(&nick, text.text, |router| {
             let is_last = router.job.record.frag + 1 == router.job.record.frags;
             // The sender's broadcaster goes last: the ACK is made there, when the others have the message.
@@ -189,6 +191,9 @@ impl Router {
         let room = {
             let mut rooms = self.parts.registry.rooms_mut();
             let room = rooms.open(name, self.load.len());
+            if room.members() == 0 {
+                self.history.opened(room.slot, name);
+            }
             rooms.enter(&room, &session.client);
             room
         };
@@ -228,6 +233,9 @@ impl Router {
         let session = self.sessions[slot as usize].as_mut()?;
         let room = session.room.take()?;
         self.parts.registry.rooms_mut().leave(&room, &session.client);
+        if room.members() == 0 {
+            self.history.closed(room.slot, &room.name);
+        }
         self.parts.registry.clients_mut().set_room(slot, None);
         self.order(Op::Leave, slot, 0);
         self.tell_room(&room, slot, Kind::Left, now, |record| record.code = reason.wire());
@@ -266,37 +274,48 @@ impl Router {
     }
 
     fn rename(&mut self, slot: u32, command: u64, nick: &str, now: u64) {
-        let Some(session) = &mut self.sessions[slot as usize] else { return };
+        let Some(session) = &self.sessions[slot as usize] else { return };
         if let Err(bad) = check_name(nick) {
             let error = refusal(Kind::Error, ErrorCode::NickInvalid, command, &bad.to_string());
             return self.tell(slot, error, now);
         }
         let holder = self.parts.registry.clients().by_nick(nick).map(|holder| holder.client.slot);
-        if holder.is_some_and(|holder| holder != slot) {
+        if holder.is_some_and(|holder| holder != session.client.first.unwrap_or(slot)) {
             return self.error(slot, ErrorCode::NickTaken, command, now);
         }
         if holder.is_none() {
             let new: Arc<str> = nick.into();
-            let old = std::mem::replace(&mut session.nick, Arc::clone(&new));
-            let room = session.room.clone();
-            let (id, pid) = (session.client.id, session.client.process.pid());
-            self.parts.registry.clients_mut().rename(slot, new);
-            self.job.record = Record::new(Kind::Nick).with_body("", nick);
-            self.job.set(Op::Rename, slot, 0, id);
-            self.send_to_client(slot);
-            if let Some(room) = room {
-                self.tell_room(&room, slot, Kind::Renamed, now, |record| record.set_body(&old, nick));
+            // The first session's name is the one that is found; its companions follow.
+            let first = session.client.first.unwrap_or(slot);
+            self.rename_session(first, &new, now);
+            let companions = self.sessions[first as usize].as_ref().map(|session| session.companions.clone());
+            for companion in companions.into_iter().flatten() {
+                self.rename_session(companion, &new, now);
             }
-            self.parts.audit.write(Line {
-                event: "rename",
-                client: Some(id),
-                nick: Some(nick),
-                old_nick: Some(&old),
-                pid: Some(pid),
-                ..Line::default()
-            });
         }
         self.ack(slot, Kind::Nick, command, now, |ack| ack.set_body("", nick));
+    }
+
+    fn rename_session(&mut self, slot: u32, new: &Arc<str>, now: u64) {
+        let Some(session) = &mut self.sessions[slot as usize] else { return };
+        let old = std::mem::replace(&mut session.nick, Arc::clone(new));
+        let room = session.room.clone();
+        let (id, pid) = (session.client.id, session.client.process.pid());
+        self.parts.registry.clients_mut().rename(slot, Arc::clone(new));
+        self.job.record = Record::new(Kind::Nick).with_body("", new);
+        self.job.set(Op::Rename, slot, 0, id);
+        self.send_to_client(slot);
+        if let Some(room) = room {
+            self.tell_room(&room, slot, Kind::Renamed, now, |record| record.set_body(&old, new));
+        }
+        self.parts.audit.write(Line {
+            event: "rename",
+            client: Some(id),
+            nick: Some(new),
+            old_nick: Some(&old),
+            pid: Some(pid),
+            ..Line::default()
+        });
     }
 
     /// The members of the client's room, or of the room named: whoever wants to look in need not enter. A room that
@@ -359,7 +378,15 @@ impl Router {
     }
 
     /// The end of a series takes the same way, so that it comes after the last entry.
-    fn ack_series(&mut self, slot: u32, kind: Kind, command: u64, room: u32, count: u32, now: u64) {
+    pub(super) fn ack_series(
+        &mut self,
+        slot: u32,
+        kind: Kind,
+        command: u64,
+        room: u32,
+        count: u32,
+        now: u64,
+    ) {
         let mut ack = Record::new(Kind::Ack);
         (ack.code, ack.command, ack.room, ack.count) = (kind.wire(), command, room, count);
         self.tell_as(Op::Series, slot, ack, now);

@@ -6,6 +6,7 @@
 
 mod admission;
 mod commands;
+mod history;
 mod session;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use halyard_ring::{Consumer, PopError, Producer, PushError, Ring, monotonic_ns};
 use crate::audit::{Auditor, Line, reason_word};
 use crate::broadcaster::Arrivals;
 use crate::config::Config;
+use crate::history::History;
 use crate::job::{Job, NONE, Op};
 use crate::liveness::Watchlist;
 use crate::notice::{Notice, Notices};
@@ -69,6 +71,7 @@ pub(crate) struct Router {
     /// Clients of each broadcaster.
     load: Vec<u32>,
     greetings: HashMap<(String, u64), Greeting>,
+    history: History,
     /// The job that is being made.
     job: Job,
     /// A text that came in fragments, whole.
@@ -101,12 +104,14 @@ impl Router {
         let sessions = (0..parts.config.clients_max).map(|_| None).collect();
         let load = vec![0; parts.inboxes.len()];
         let slot_mask = parts.config.clients_max.next_power_of_two() - 1;
+        let history = History::new(parts.config.history, parts.config.history_bytes);
         Self {
             parts,
             sessions,
             slot_mask,
             load,
             greetings: HashMap::new(),
+            history,
             job: Job::empty(),
             text: String::new(),
             nonsense: LogLimit { last: None, suppressed: 0 },
@@ -189,7 +194,8 @@ impl Router {
             return;
         }
         let is_retry = record.flags & flags::RETRY != 0;
-        let asks = [Kind::Who, Kind::List, Kind::Ping].iter().any(|kind| kind.wire() == record.kind);
+        let asks =
+            [Kind::Who, Kind::List, Kind::Ping, Kind::History].iter().any(|kind| kind.wire() == record.kind);
         if record.command < 2 {
             // Numbers begin with HELLO's; an answer to 0 could not be told from no answer.
             self.parts.counters.router.malformed.add(1);
@@ -343,6 +349,14 @@ impl Router {
     /// Ends a session: out of its room, out of the registries, its ring closed.
     fn end(&mut self, slot: u32, reason: LeaveReason) {
         let now = monotonic_ns();
+        let companions =
+            self.sessions[slot as usize].as_mut().map(|first| std::mem::take(&mut first.companions));
+        for companion in companions.into_iter().flatten() {
+            let mut goodbye = Record::new(Kind::Goodbye);
+            goodbye.code = reason.wire();
+            self.tell_as(Op::Final, companion, goodbye, now);
+            self.end(companion, reason);
+        }
         self.leave_room(slot, reason, now);
         #[cfg(feature = "faults")]
         halyard_ring::faults::pass(halyard_ring::faults::Point::SessionEnd);
@@ -355,6 +369,9 @@ impl Router {
         self.order(if is_dead { Op::Discard } else { Op::Remove }, slot, 0);
         let Some(session) = self.sessions[slot as usize].take() else { return };
         let client = &session.client;
+        if let Some(first) = client.first.and_then(|first| self.sessions[first as usize].as_mut()) {
+            first.companions.retain(|&companion| companion != slot);
+        }
         self.load[client.broadcaster] -= 1;
         self.parts.registry.clients_mut().remove(slot);
         self.greetings.remove(&session.hello);

@@ -11,6 +11,8 @@ pub(super) struct Session {
     pub(super) client: Arc<Client>,
     pub(super) nick: Arc<str>,
     pub(super) room: Option<Arc<Room>>,
+    /// The slots of the sessions that go by this one's nick and end with it.
+    pub(super) companions: Vec<u32>,
     pub(super) window: Window,
     pub(super) long: Long,
     /// The HELLO that it began with: reply ring and nonce.

@@ -16,7 +16,7 @@ use super::slots::Refused;
 use super::{LONG, until, unused_name};
 
 /// A server of its own for a test, with two broadcasters so that clients are served by different threads.
-fn serve() -> (Server, String) {
+pub(super) fn serve() -> (Server, String) {
     let name = unused_name("chat").to_string();
     let config = Config {
         name: ServerName::new(&name).unwrap(),
@@ -28,11 +28,11 @@ fn serve() -> (Server, String) {
     (Server::start(config).unwrap(), name)
 }
 
-fn reply_ring(server: &str, id: &str) -> String {
+pub(super) fn reply_ring(server: &str, id: &str) -> String {
     format!("{server}.reply.{}-{id}", std::process::id())
 }
 
-fn connect<'p>(page: &'p Page, server: &str, nick: &str) -> Client<'p> {
+pub(super) fn connect<'p>(page: &'p Page, server: &str, nick: &str) -> Client<'p> {
     let ring = reply_ring(server, nick);
     match Client::connect(page, server, &ring, nick, USUAL) {
         Ok(client) => client,

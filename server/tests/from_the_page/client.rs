@@ -44,7 +44,7 @@ pub(crate) struct Client<'p> {
     /// What WELCOME's body said.
     pub(crate) welcome: Vec<u8>,
     pub(crate) id: u64,
-    token: u64,
+    pub(crate) token: u64,
     command: u64,
     number: u64,
 }

@@ -110,7 +110,12 @@ fn numbers_mean_what_the_page_says() {
     check_values(&page, "Phases", |n| {
         Some(format!("{:?}", phases.into_iter().find(|&phase| phase as u16 == n)?).to_uppercase())
     });
-    let bits = [(flags::DIRECT, "DIRECT"), (flags::ACTION, "ACTION"), (flags::RETRY, "RETRY")];
+    let bits = [
+        (flags::DIRECT, "DIRECT"),
+        (flags::ACTION, "ACTION"),
+        (flags::RETRY, "RETRY"),
+        (flags::COMPANION, "COMPANION"),
+    ];
     check_values(&page, "Flags", |n| Some(bits.into_iter().find(|&(bit, _)| bit == n)?.1.to_owned()));
 
     let fixed = [

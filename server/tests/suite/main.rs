@@ -3,8 +3,10 @@
 mod admission;
 mod children;
 mod commands;
+mod companions;
 mod contract;
 mod death;
+mod history;
 mod lifecycle;
 mod nonsense;
 mod overflow;

@@ -2,7 +2,7 @@
 
 use halyard_client::Command;
 
-use crate::cli::script::split;
+use crate::cli::script::{history_count, split};
 
 /// What a typed line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,7 @@ plain text         say it to the room
 /say TEXT          say it to the room, whatever it begins with
 /who [ROOM]        who is in the room, or in another one
 /list              the rooms
+/history [N]       the last N messages of the room, said before (20)
 /nick NICK         change your nick
 /leave             leave the room
 /ping              how fast the server answers
@@ -62,6 +63,10 @@ pub(super) fn parse(line: &str) -> Result<Typed, String> {
             room => Typed::Command(Command::WhoIn { room: room.to_owned() }),
         },
         "list" | "rooms" => Typed::Command(Command::List),
+        "history" => {
+            let count = history_count(rest).ok_or("/history needs a number of messages, or nothing")?;
+            Typed::Command(Command::History { room: None, count, before: 0 })
+        }
         "leave" | "part" => Typed::Command(Command::Leave),
         "nick" => Typed::Command(Command::Nick { nick: word("a nick")? }),
         "ping" => Typed::Command(Command::Ping),
@@ -123,7 +128,9 @@ mod tests {
 
     #[test]
     fn help_names_every_command() {
-        for verb in ["join", "dm", "msg", "me", "say", "who", "list", "nick", "leave", "ping", "quit"] {
+        for verb in
+            ["join", "dm", "msg", "me", "say", "who", "list", "history", "nick", "leave", "ping", "quit"]
+        {
             assert!(HELP.contains(&format!("/{verb}")), "{verb}");
         }
     }

@@ -5,7 +5,9 @@ use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use halyard_client::{Ack, Answer, Client, Command, CommandError, Entry, Event, Kind, Loss, Refusal};
+use halyard_client::{
+    Ack, Answer, Client, Command, CommandError, Entry, Event, Kind, Loss, Message, Refusal,
+};
 
 use super::input::{HELP, Typed, parse};
 use super::screen::Screen;
@@ -38,6 +40,8 @@ pub(super) struct Talk<'a> {
     asked: HashMap<u64, (Command, Instant)>,
     /// Entries of WHO's or LIST's answer, which come right before it.
     entries: Vec<Entry>,
+    /// Messages of HISTORY's answer, which come right before it, too.
+    earlier: Vec<Message>,
     loss: Option<Loss>,
 }
 
@@ -49,6 +53,7 @@ impl<'a> Talk<'a> {
             show: Show::for_stdout(),
             asked: HashMap::new(),
             entries: Vec::new(),
+            earlier: Vec::new(),
             loss: None,
         };
         talk.ask(Command::Join { room: room.to_owned() })?;
@@ -143,6 +148,7 @@ impl<'a> Talk<'a> {
         match event {
             Event::Answer(answer) => return self.answered(answer),
             Event::Member(entry) | Event::Room(entry) => self.entries.push(entry.clone()),
+            Event::Earlier(earlier) => self.earlier.push(earlier.message.clone()),
             Event::Disconnected(loss) => self.loss = Some(*loss),
             _ => {}
         }
@@ -157,14 +163,23 @@ impl<'a> Talk<'a> {
 
     fn answered(&mut self, answer: &Answer) -> Result<()> {
         let entries = std::mem::take(&mut self.entries);
+        let earlier = std::mem::take(&mut self.earlier);
         let Some((command, since)) = self.asked.remove(&answer.command) else { return Ok(()) };
         match &answer.result {
+            Ok(ack) if ack.kind == Kind::History => self.earlier(&earlier),
             Ok(ack) => self.done(&command, ack, &entries, since),
             Err(refusal) => {
                 self.refused(&command, refusal);
                 Ok(())
             }
         }
+    }
+
+    fn earlier(&mut self, messages: &[Message]) -> Result<()> {
+        if messages.is_empty() {
+            self.screen.note("the server has kept no message of this room");
+        }
+        messages.iter().try_for_each(|message| self.screen.line(&self.show.earlier(message)))
     }
 
     fn done(&mut self, command: &Command, ack: &Ack, entries: &[Entry], since: Instant) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Parts of long answers, to WHO and LIST, that wait for their turn.
+//! Parts of long answers, to WHO, LIST and HISTORY, that wait for their turn.
 //!
 //! They go when nothing else does and leave space for what else comes. They are never lost, only late; a client that
 //! does not read them is not sent the rest, nor the ACK that would say that the answer is whole.
@@ -10,6 +10,15 @@ use halyard_ring::chat::{Kind, Record};
 
 /// How long the rest of an answer waits for a client that does not read.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whether this is the first part of an answer.
+fn begins(part: &Record) -> bool {
+    match Kind::from_wire(part.kind) {
+        Some(Kind::Member | Kind::Room) => part.room_seq == 1,
+        Some(Kind::Earlier) => part.generation == 1 && part.frag == 0,
+        _ => false,
+    }
+}
 
 pub(super) struct Series {
     parts: VecDeque<Record>,
@@ -41,7 +50,7 @@ impl Series {
 
     /// Lets a part wait. The parts of one answer are its entries, counted from 1, and then an ACK.
     pub(super) fn push(&mut self, part: &Record, now_ns: u64) {
-        if part.room_seq == 1 && self.parts.iter().any(|waiting| waiting.command == part.command) {
+        if begins(part) && self.parts.iter().any(|waiting| waiting.command == part.command) {
             // The same question again while its answer is under way.
             self.skipped = part.command;
             return;
