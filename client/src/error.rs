@@ -229,6 +229,7 @@ impl fmt::Display for Loss {
             Self::Goodbye(_) => "the server ended the session",
             Self::Closed => "the server closed this session",
             Self::ServerDied => "the server's process is gone",
+            Self::Truncated => "another process has truncated this client's reply ring in /dev/shm",
         })
     }
 }

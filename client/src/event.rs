@@ -283,6 +283,8 @@ pub enum Loss {
     Closed,
     /// The server's process is gone.
     ServerDied,
+    /// Another process has truncated this client's reply ring.
+    Truncated,
 }
 
 impl<T> Event<T> {

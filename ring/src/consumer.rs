@@ -10,7 +10,7 @@ use crate::Record;
 use crate::error::PopError;
 use crate::memory::Memory;
 use crate::owners::{self, CONSUMER};
-use crate::protocol::{Head, Reader, find_tail};
+use crate::protocol::{Damage, Head, Reader, find_tail};
 use crate::region::Region;
 use crate::slot::{copy_out, copy_out_used};
 use crate::state::State;
@@ -87,7 +87,7 @@ impl<R: Record> Consumer<R> {
     /// Pops the next record if there is one.
     ///
     /// # Errors
-    /// [`PopError::Empty`], [`PopError::Closed`] or [`PopError::Corrupt`].
+    /// [`PopError::Empty`], [`PopError::Closed`], [`PopError::Corrupt`] or [`PopError::Truncated`].
     #[inline]
     pub fn try_pop(&mut self) -> Result<R, PopError> {
         self.ready_now()?;
@@ -99,7 +99,7 @@ impl<R: Record> Consumer<R> {
     /// Pops the next record, waiting for it as long as it takes.
     ///
     /// # Errors
-    /// [`PopError::Closed`] or [`PopError::Corrupt`].
+    /// [`PopError::Closed`], [`PopError::Corrupt`] or [`PopError::Truncated`].
     pub fn pop(&mut self) -> Result<R, PopError> {
         self.pop_waiting(None)
     }
@@ -107,7 +107,7 @@ impl<R: Record> Consumer<R> {
     /// Pops the next record, waiting for it for at most `timeout`.
     ///
     /// # Errors
-    /// [`PopError::TimedOut`], [`PopError::Closed`] or [`PopError::Corrupt`].
+    /// [`PopError::TimedOut`], [`PopError::Closed`], [`PopError::Corrupt`] or [`PopError::Truncated`].
     pub fn pop_timeout(&mut self, timeout: Duration) -> Result<R, PopError> {
         self.pop_waiting(Some(timeout))
     }
@@ -144,7 +144,7 @@ impl<R: Record> Consumer<R> {
     /// are woken once.
     ///
     /// # Errors
-    /// [`PopError::Closed`] or [`PopError::Corrupt`] if there was not even one; an empty ring is `Ok(0)`.
+    /// [`PopError::Closed`], [`PopError::Corrupt`] or [`PopError::Truncated`] if there was not even one; an empty ring is `Ok(0)`.
     pub fn drain(&mut self, max: usize, mut each: impl FnMut(&R)) -> Result<usize, PopError> {
         let mut count = 0;
         while count < max {
@@ -167,7 +167,7 @@ impl<R: Record> Consumer<R> {
     /// [nudged](crate::Ring::nudge): so a thread can wait for records and for something else at once.
     ///
     /// # Errors
-    /// [`PopError::Closed`] or [`PopError::Corrupt`].
+    /// [`PopError::Closed`], [`PopError::Corrupt`] or [`PopError::Truncated`].
     pub fn wait(&mut self, timeout: Duration) -> Result<bool, PopError> {
         match self.ready_now() {
             Ok(()) => return Ok(true),
@@ -245,6 +245,8 @@ impl<R: Record> Consumer<R> {
         loop {
             match look {
                 Ok(Head::Ready) => return Ok(()),
+                // Nobody wakes a sleeper on a semaphore that is gone.
+                Ok(Head::Empty) if self.reader.memory.is_truncated() => return Err(PopError::Truncated),
                 Ok(Head::Empty) => {
                     self.claimed = None;
                     self.reader.freed_for_certain();
@@ -272,9 +274,15 @@ impl<R: Record> Consumer<R> {
                     }
                     look = self.reader.look();
                 }
-                Err(damage) => return Err(PopError::Corrupt(damage)),
+                Err(damage) => return Err(self.damaged(damage)),
             }
         }
+    }
+
+    /// What is wrong with a ring that shows an impossible state: a truncated one is full of them.
+    #[cold]
+    fn damaged(&self, damage: Damage) -> PopError {
+        if self.reader.memory.is_truncated() { PopError::Truncated } else { PopError::Corrupt(damage) }
     }
 
     /// Whether the claim at the head has been there for longer than the grace.
@@ -288,7 +296,7 @@ impl<R: Record> Consumer<R> {
     }
 
     fn take<T>(&mut self, copy: impl FnOnce(*const u8) -> T) -> Result<T, PopError> {
-        let value = self.reader.take(copy).map_err(PopError::Corrupt)?;
+        let value = self.reader.take(copy).map_err(|damage| self.damaged(damage))?;
         self.token = false;
         Ok(value)
     }

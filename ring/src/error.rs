@@ -177,15 +177,20 @@ pub enum PushError<T> {
     Closed(T),
     /// A slot says what cannot be: another process writes into this memory.
     Corrupt(T, Damage),
+    /// Another process has truncated the ring's file, or a semaphore's. This ring is no ring any more: drop it. Records
+    /// pushed shortly before this are lost.
+    Truncated(T),
 }
 
 impl<T> PushError<T> {
     /// The record that was not pushed.
     pub fn into_record(self) -> T {
         match self {
-            Self::Full(record) | Self::TimedOut(record) | Self::Closed(record) | Self::Corrupt(record, _) => {
-                record
-            }
+            Self::Full(record)
+            | Self::TimedOut(record)
+            | Self::Closed(record)
+            | Self::Corrupt(record, _)
+            | Self::Truncated(record) => record,
         }
     }
 
@@ -195,6 +200,7 @@ impl<T> PushError<T> {
             Self::TimedOut(_) => PushError::TimedOut(record),
             Self::Closed(_) => PushError::Closed(record),
             Self::Corrupt(_, damage) => PushError::Corrupt(record, damage),
+            Self::Truncated(_) => PushError::Truncated(record),
         }
     }
 }
@@ -206,6 +212,7 @@ impl<T> fmt::Debug for PushError<T> {
             Self::TimedOut(_) => f.write_str("TimedOut(..)"),
             Self::Closed(_) => f.write_str("Closed(..)"),
             Self::Corrupt(_, damage) => write!(f, "Corrupt(.., {damage:?})"),
+            Self::Truncated(_) => f.write_str("Truncated(..)"),
         }
     }
 }
@@ -217,9 +224,13 @@ impl<T> fmt::Display for PushError<T> {
             Self::TimedOut(_) => f.write_str("the ring stayed full until the time-out"),
             Self::Closed(_) => f.write_str("the ring is closed"),
             Self::Corrupt(_, damage) => write!(f, "the ring is damaged: {damage}"),
+            Self::Truncated(_) => f.write_str(TRUNCATED),
         }
     }
 }
+
+const TRUNCATED: &str =
+    "another process has truncated the ring's files in /dev/shm: what it held is lost; open or make it anew";
 
 impl<T> core::error::Error for PushError<T> {}
 
@@ -235,6 +246,9 @@ pub enum PopError {
     Closed,
     /// A slot says what cannot be: another process writes into this memory. `Consumer::skip_damaged` goes on.
     Corrupt(Damage),
+    /// Another process has truncated the ring's file, or a semaphore's. What it held is lost, and nothing more will
+    /// come: drop it.
+    Truncated,
 }
 
 impl fmt::Display for PopError {
@@ -244,6 +258,7 @@ impl fmt::Display for PopError {
             Self::TimedOut => f.write_str("no record came until the time-out"),
             Self::Closed => f.write_str("the ring is closed and empty"),
             Self::Corrupt(damage) => write!(f, "the ring is damaged: {damage}"),
+            Self::Truncated => f.write_str(TRUNCATED),
         }
     }
 }

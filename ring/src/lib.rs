@@ -25,6 +25,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Signals
+//!
+//! Any process that may write a segment may also truncate its file, and touching what is gone is a SIGBUS. The first
+//! ring or named semaphore that a process maps installs a handler for SIGBUS which survives that for this crate's
+//! mappings (see [`PopError::Truncated`]) and passes everything else on to the handler that was there before. A
+//! program that installs a SIGBUS handler of its own later should call the one it replaces for addresses that are
+//! not its own.
+//!
 //! The design is in `docs/design.md`, the bytes of a segment in `docs/protocol.md`; the algorithm with its
 //! invariants in `protocol/mod.rs`. The chat's record format is in [`chat`], which the engine never imports.
 
@@ -48,6 +56,8 @@ mod consumer;
 mod error;
 #[cfg(all(feature = "faults", not(loom)))]
 pub mod faults;
+#[doc(hidden)]
+pub mod guards;
 #[cfg(not(loom))]
 mod inspect;
 #[cfg(not(loom))]
@@ -65,7 +75,11 @@ mod ring;
 #[cfg(not(loom))]
 mod segment;
 #[cfg(not(loom))]
+mod sigbus;
+#[cfg(not(loom))]
 mod slot;
+#[cfg(not(loom))]
+mod tokens;
 #[cfg(not(loom))]
 mod view;
 #[cfg(not(loom))]

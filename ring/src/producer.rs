@@ -63,7 +63,7 @@ impl<R: Record> Producer<R> {
     /// Pushes a record if a slot is free.
     ///
     /// # Errors
-    /// [`PushError::Full`], [`PushError::Closed`] or [`PushError::Corrupt`], each with the record.
+    /// [`PushError::Full`], [`PushError::Closed`], [`PushError::Corrupt`] or [`PushError::Truncated`], each with the record.
     #[inline]
     pub fn try_push(&mut self, record: R) -> Result<(), PushError<R>> {
         self.try_push_prefix(&record, size_of::<R>()).map_err(|error| error.with(record))
@@ -72,7 +72,7 @@ impl<R: Record> Producer<R> {
     /// Pushes a record, waiting for a free slot as long as it takes.
     ///
     /// # Errors
-    /// [`PushError::Closed`] or [`PushError::Corrupt`], each with the record.
+    /// [`PushError::Closed`], [`PushError::Corrupt`] or [`PushError::Truncated`], each with the record.
     pub fn push(&mut self, record: R) -> Result<(), PushError<R>> {
         self.push_waiting(&record, size_of::<R>(), None).map_err(|error| error.with(record))
     }
@@ -80,7 +80,7 @@ impl<R: Record> Producer<R> {
     /// Pushes a record, waiting for a free slot for at most `timeout`.
     ///
     /// # Errors
-    /// [`PushError::TimedOut`], [`PushError::Closed`] or [`PushError::Corrupt`], each with the record.
+    /// [`PushError::TimedOut`], [`PushError::Closed`], [`PushError::Corrupt`] or [`PushError::Truncated`], each with the record.
     pub fn push_timeout(&mut self, record: R, timeout: Duration) -> Result<(), PushError<R>> {
         self.push_waiting(&record, size_of::<R>(), Some(timeout)).map_err(|error| error.with(record))
     }
@@ -166,7 +166,7 @@ impl<R: Record> Producer<R> {
     /// Pushes as many of `records` as there is room for now, and wakes the consumer once. Returns how many.
     ///
     /// # Errors
-    /// [`PushError::Full`], [`PushError::Closed`] or [`PushError::Corrupt`] if not even the first went in.
+    /// [`PushError::Full`], [`PushError::Closed`], [`PushError::Corrupt`] or [`PushError::Truncated`] if not even the first went in.
     pub fn push_batch(&mut self, records: &[R]) -> Result<usize, PushError<()>> {
         let mut pushed = 0;
         let end = loop {
@@ -238,11 +238,10 @@ impl<R: Record> Producer<R> {
     fn reserve(&mut self) -> Result<Claimed, PushError<()>> {
         if self.writer.is_counting() && !self.token {
             if self.writer.memory.header().reader.closed.load(Ordering::Relaxed) != 0 {
-                return Err(PushError::Closed(()));
+                return Err(self.refused(Reserve::Closed));
             }
             if !self.writer.memory.space().try_wait() {
-                self.count_full();
-                return Err(PushError::Full(()));
+                return Err(self.refused(Reserve::Full));
             }
             self.token = true;
         }
@@ -254,6 +253,8 @@ impl<R: Record> Producer<R> {
     #[cold]
     fn refused(&mut self, reason: Reserve) -> PushError<()> {
         match reason {
+            // A truncated ring looks closed or damaged; one without its semaphores looks like any other.
+            _ if self.writer.memory.is_truncated() => PushError::Truncated(()),
             Reserve::Full => {
                 self.count_full();
                 // Kept, it would be a slot that nobody else can use.
@@ -291,6 +292,10 @@ impl<R: Record> Producer<R> {
                     Pace::TimedOut => {
                         self.pass_token_on();
                         return Err(PushError::TimedOut(()));
+                    }
+                    // Nobody wakes a sleeper on a semaphore that is gone.
+                    Pace::Sleep(_) if self.writer.memory.is_truncated() => {
+                        return Err(PushError::Truncated(()));
                     }
                     Pace::Sleep(max) => result = self.sleep(max),
                 }

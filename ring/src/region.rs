@@ -71,6 +71,13 @@ impl Region {
         }
     }
 
+    /// Whether the file behind the ring or one of its semaphores was truncated, as far as this process has noticed.
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.mapping().is_some_and(Mapping::is_truncated)
+            || self.ready.is_truncated()
+            || self.space.is_truncated()
+    }
+
     /// Makes every slot free for its first position; for the creator, before anyone else can see the ring.
     pub(crate) fn format_slots(&self, first: u64) {
         for position in first..first + u64::from(self.shape.capacity) {

@@ -93,6 +93,11 @@ impl<R: Record> Ring<R> {
         let asymmetric = barrier::is_registered();
         let region = Region::mapped(mapping, shape, Barriers::new(asymmetric), ready, space);
         fill(&region, options, asymmetric);
+        if region.is_truncated() {
+            remove_names(name);
+            let source = io::Error::other("another process truncated it meanwhile");
+            return Err(CreateError::Os { what: "create", name: name.segment(), source });
+        }
         Ok(Self::with(region, Some(name.clone()), options.grace))
     }
 
@@ -193,10 +198,17 @@ impl<R> Ring<R> {
         protocol::close(&*self.region);
     }
 
-    /// Whether the ring is closed.
+    /// Whether the ring is closed, or [truncated](Self::is_truncated).
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.region.header().reader.closed.load(Ordering::Acquire) != 0
+        self.is_truncated() || self.region.header().reader.closed.load(Ordering::Acquire) != 0
+    }
+
+    /// Whether another process has truncated the ring's file or a semaphore's, as far as an access of this process has
+    /// shown: then what this process sees are pages of its own, and the ring is closed for it.
+    #[must_use]
+    pub fn is_truncated(&self) -> bool {
+        self.region.is_truncated()
     }
 
     /// Makes the consumer's [`wait`](Consumer::wait) return, now or the next time it is called.

@@ -18,9 +18,12 @@ use nix::sys::mman::{shm_open, shm_unlink};
 use nix::sys::stat::Mode;
 
 use crate::name::RingName;
+use crate::sigbus::{Fill, Watch};
 
 /// A mapped segment.
 pub(crate) struct Mapping {
+    /// Others may truncate the file. Dropped first: what is watched must be there.
+    watch: Watch,
     map: MmapRaw,
     file: FileId,
     /// Held by the creator for its life.
@@ -81,21 +84,30 @@ impl Mapping {
         }
         let map = MmapOptions::new().len(size).populate().map_raw(&*lock).map_err(MakeError::Io)?;
         let file = FileId::of(&lock).map_err(MakeError::Io)?;
-        Ok(Self { map, file, _lock: Some(lock) })
+        Ok(Self::new(map, file, Some(lock)))
     }
 
     /// Maps an existing segment whole, for reading and writing.
     pub(crate) fn open(name: &RingName) -> io::Result<Self> {
         let file = open_file(name, OFlag::O_RDWR)?;
         let map = options(&file)?.map_raw(&file)?;
-        Ok(Self { map, file: FileId::of(&file)?, _lock: None })
+        Ok(Self::new(map, FileId::of(&file)?, None))
     }
 
     /// Maps an existing segment whole, for reading only.
     pub(crate) fn open_read_only(name: &RingName) -> io::Result<Self> {
         let file = open_file(name, OFlag::O_RDONLY)?;
         let map = options(&file)?.map_raw_read_only(&file)?;
-        Ok(Self { map, file: FileId::of(&file)?, _lock: None })
+        Ok(Self::new(map, FileId::of(&file)?, None))
+    }
+
+    fn new(map: MmapRaw, file: FileId, lock: Option<Flock<File>>) -> Self {
+        Self { watch: Watch::new(map.as_ptr(), map.len(), Fill::Ones), map, file, _lock: lock }
+    }
+
+    /// Whether the file was truncated, as far as this process has noticed by an access.
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.watch.is_broken()
     }
 
     pub(crate) fn base(&self) -> *mut u8 {

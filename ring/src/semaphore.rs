@@ -20,6 +20,11 @@ mod posix {
     use nix::libc;
 
     use crate::process::timespec_after;
+    use crate::sigbus::{Fill, Watch};
+    use crate::tokens::{self, Scope};
+
+    /// Whether a semaphore is the word that `tokens` knows.
+    const KNOWN: bool = cfg!(all(target_env = "gnu", target_pointer_width = "64"));
 
     /// A POSIX semaphore: named and shared between processes (`sem_open`), or unnamed inside one (`sem_init`).
     ///
@@ -34,7 +39,8 @@ mod posix {
     #[derive(Debug)]
     pub struct Semaphore {
         raw: NonNull<libc::sem_t>,
-        named: bool,
+        /// Of a named one: its file may be truncated by others. Gone before the semaphore is closed.
+        watch: Option<Watch>,
     }
 
     // SAFETY: POSIX semaphores may be used by any thread at once; `raw` stays valid until drop.
@@ -77,7 +83,10 @@ mod posix {
 
         fn from_open(raw: *mut libc::sem_t) -> io::Result<Self> {
             match NonNull::new(raw) {
-                Some(raw) if raw.as_ptr() != libc::SEM_FAILED => Ok(Self { raw, named: true }),
+                Some(raw) if raw.as_ptr() != libc::SEM_FAILED => {
+                    let watch = Watch::new(raw.as_ptr().cast(), size_of::<libc::sem_t>(), Fill::Zeros);
+                    Ok(Self { raw, watch: Some(watch) })
+                }
                 _ => Err(io::Error::last_os_error()),
             }
         }
@@ -93,7 +102,7 @@ mod posix {
             // SAFETY: `raw` is a fresh allocation that nobody else knows.
             let result = unsafe { libc::sem_init(raw, 0, value) };
             assert_eq!(result, 0, "sem_init: {}", io::Error::last_os_error());
-            Self { raw: NonNull::new(raw).expect("a box is not null"), named: false }
+            Self { raw: NonNull::new(raw).expect("a box is not null"), watch: None }
         }
 
         /// Removes the name; those who have it open keep it.
@@ -113,12 +122,19 @@ mod posix {
         /// to wake somebody has done so often enough.
         #[inline]
         pub fn post(&self) {
+            if KNOWN {
+                return tokens::post(self.word(), self.scope());
+            }
             // SAFETY: `raw` is an initialised semaphore. The one possible error, EOVERFLOW, is explained above.
             let _ = unsafe { libc::sem_post(self.raw.as_ptr()) };
         }
 
         /// Takes a token, sleeping until there is one. Signals do not end the wait.
         pub fn wait(&self) {
+            if KNOWN {
+                tokens::wait(self.word(), self.scope(), None);
+                return;
+            }
             // SAFETY: `raw` is an initialised semaphore.
             while unsafe { libc::sem_wait(self.raw.as_ptr()) } != 0 {
                 // The only other error, EINVAL, is for what is no semaphore.
@@ -130,6 +146,9 @@ mod posix {
         #[inline]
         #[must_use]
         pub fn try_wait(&self) -> bool {
+            if KNOWN {
+                return tokens::try_wait(self.word());
+            }
             // SAFETY: `raw` is an initialised semaphore.
             unsafe { libc::sem_trywait(self.raw.as_ptr()) == 0 }
         }
@@ -138,6 +157,9 @@ mod posix {
         #[must_use]
         pub fn wait_timeout(&self, timeout: Duration) -> bool {
             let until = timespec_after(timeout);
+            if KNOWN {
+                return tokens::wait(self.word(), self.scope(), Some(&until));
+            }
             loop {
                 // SAFETY: `raw` is an initialised semaphore and `until` a valid timespec; sem_clockwait, not
                 // sem_timedwait, whose wall clock jumps.
@@ -161,12 +183,24 @@ mod posix {
         /// How many threads sleep on it, where the C library keeps that number (glibc on 64-bit machines).
         #[must_use]
         pub fn waiters(&self) -> Option<u32> {
-            if !cfg!(all(target_env = "gnu", target_pointer_width = "64")) {
-                return None;
-            }
-            // SAFETY: glibc's 64-bit sem_t begins with an 8-byte atomic word: value below, waiters above.
-            let word = unsafe { self.raw.cast::<AtomicU64>().as_ref() };
-            Some(waiters_in(word.load(Ordering::Relaxed)))
+            KNOWN.then(|| waiters_in(self.word().load(Ordering::Relaxed)))
+        }
+
+        fn word(&self) -> &AtomicU64 {
+            const { assert!(!KNOWN || size_of::<libc::sem_t>() >= 8) };
+            // SAFETY: glibc's 64-bit sem_t begins with an 8-byte atomic word, 8-byte aligned; nobody else asks.
+            unsafe { self.raw.cast::<AtomicU64>().as_ref() }
+        }
+
+        fn scope(&self) -> Scope {
+            if self.watch.is_some() { Scope::Shared } else { Scope::Private }
+        }
+
+        /// Whether the file behind a named semaphore was truncated, as far as this process has noticed: nobody else's
+        /// tokens come here any more.
+        #[must_use]
+        pub fn is_truncated(&self) -> bool {
+            self.watch.as_ref().is_some_and(Watch::is_broken)
         }
 
         /// The file behind a named semaphore now; `None` where there is none.
@@ -180,7 +214,7 @@ mod posix {
         /// looking cannot disturb it (glibc on 64-bit machines; `None` elsewhere or where there is none).
         #[must_use]
         pub fn peek(name: &str) -> Option<(u32, u32)> {
-            if !cfg!(all(target_env = "gnu", target_pointer_width = "64")) {
+            if !KNOWN {
                 return None;
             }
             // Not blocking: it might be a pipe that somebody put there.
@@ -203,7 +237,7 @@ mod posix {
 
     impl Drop for Semaphore {
         fn drop(&mut self) {
-            if self.named {
+            if self.watch.take().is_some() {
                 // SAFETY: opened by sem_open, and nobody can use `self` any more.
                 unsafe { libc::sem_close(self.raw.as_ptr()) };
             } else {

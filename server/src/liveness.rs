@@ -167,7 +167,14 @@ impl Liveness {
         let (notices, hang) = (&self.notices, self.hang);
         self.watched.retain(|Watched { client, pidfd, since }| {
             let silent = client.ring.last_beat(Beat::Creator).unwrap_or(Duration::MAX).min(since.elapsed());
-            let reason = if client.ring.is_closed() || pidfd.is_none() && !client.process.is_alive() {
+            let reason = if client.ring.is_truncated() {
+                tracing::warn!(
+                    client = client.id,
+                    pid = client.process.pid(),
+                    "its reply ring was truncated"
+                );
+                LeaveReason::Misbehaved
+            } else if client.ring.is_closed() || pidfd.is_none() && !client.process.is_alive() {
                 LeaveReason::Died
             } else if silent > hang {
                 LeaveReason::Hung

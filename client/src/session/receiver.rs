@@ -199,6 +199,7 @@ impl Receiver {
             match self.consumer.try_pop_prefix(&mut self.record, Record::used_from_prefix) {
                 Ok(()) => {}
                 Err(PopError::Closed) => return Err(RecvError::Over(self.loss(Loss::Closed))),
+                Err(PopError::Truncated) => return Err(RecvError::Over(self.loss(Loss::Truncated))),
                 Err(PopError::Corrupt(_)) => {
                     // The numbers of what follows will show that something is missing.
                     self.consumer.skip_damaged();

@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -118,6 +118,12 @@ impl Child {
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+    }
+
+    /// Waits for the child's end, whatever it is.
+    pub(crate) fn end(&mut self) -> ExitStatus {
+        until("the child's end", || self.process.try_wait().unwrap().is_some());
+        self.process.wait().unwrap()
     }
 
     /// Stops the child and waits until it stands still.

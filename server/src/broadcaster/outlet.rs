@@ -257,7 +257,10 @@ impl Outlet {
             PushError::Full(()) | PushError::TimedOut(()) => {}
             // The client closed its own ring: it left without a word.
             PushError::Closed(()) => self.gone = Some(LeaveReason::Died),
-            _ => self.gone = Some(LeaveReason::Misbehaved),
+            error => {
+                tracing::warn!(client = self.id, nick = %self.nick, pid = self.pid, %error, "reply ring unusable");
+                self.gone = Some(LeaveReason::Misbehaved);
+            }
         }
     }
 

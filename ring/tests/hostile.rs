@@ -1,0 +1,20 @@
+//! Processes that may write a ring's files and mean no good: truncation, bytes that make no sense, a full /dev/shm.
+//!
+//! Each test starts this program again as its children; `child_entry` is where those begin.
+
+#[path = "processes/child.rs"]
+mod child;
+#[path = "hostile/full.rs"]
+mod full;
+#[path = "hostile/truncated.rs"]
+mod truncated;
+
+/// A child begins here. Started by the test runner itself it does nothing.
+#[test]
+fn child_entry() {
+    let Some((role, words)) = child::role() else { return };
+    match role.as_str() {
+        "full" => full::play(&words),
+        _ => truncated::play(&role, &words),
+    }
+}
