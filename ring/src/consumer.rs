@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::Record;
-use crate::error::PopError;
+use crate::error::{PopError, Tampered};
 use crate::memory::Memory;
 use crate::owners::{self, CONSUMER};
+use crate::private::Private;
 use crate::protocol::{Damage, Head, Reader, find_tail};
 use crate::region::Region;
 use crate::slot::{copy_out, copy_out_used};
@@ -40,6 +41,8 @@ pub struct Consumer<R> {
     /// When the owners of slots in quarantine were last looked after.
     reaped: Instant,
     nudges: u32,
+    /// The header as it was when this consumer attached: see [`audit`](Self::audit).
+    header: Private,
     /// Counting mode: a token of `ready` whose record was not taken yet.
     token: bool,
     record: PhantomData<fn() -> R>,
@@ -59,6 +62,7 @@ const REAP_EVERY: Duration = Duration::from_millis(100);
 
 impl<R: Record> Consumer<R> {
     pub(crate) fn new(region: Arc<Region>, grace: Duration) -> Self {
+        let header = Private::of(&region);
         let reader = Reader::new(region);
         let nudges = reader.nudges();
         Self {
@@ -68,6 +72,7 @@ impl<R: Record> Consumer<R> {
             claimed: None,
             reaped: Instant::now(),
             nudges,
+            header,
             token: false,
             record: PhantomData,
         }
@@ -193,6 +198,28 @@ impl<R: Record> Consumer<R> {
     /// After [`PopError::Corrupt`]: frees the damaged slot by force and goes on behind it. What it held is lost.
     pub fn skip_damaged(&mut self) {
         self.reader.step_over_damage();
+    }
+
+    /// Looks for traces of somebody else's writing: header words that never change and have, bytes that are always zero
+    /// and are not, this consumer's own words, and every slot's state. It costs a look at each slot; an idle moment is
+    /// the time for it.
+    ///
+    /// Where many may write nothing is certain: who knows the layout can write what looks right.
+    ///
+    /// # Errors
+    /// [`Tampered`] says what was found. The ring can still be used, and be trusted with nothing.
+    pub fn audit(&mut self) -> Result<(), Tampered> {
+        let region = &self.reader.memory;
+        if region.is_truncated() {
+            return Err(Tampered::Truncated);
+        }
+        self.header.compare(region)?;
+        if !self.reader.owns_its_words() {
+            return Err(Tampered::Consumer);
+        }
+        self.reader.audit().map_err(|damage| {
+            if self.reader.memory.is_truncated() { Tampered::Truncated } else { Tampered::Slot(damage) }
+        })
     }
 
     /// One step of a wait: looks, and paces or sleeps if there is nothing.

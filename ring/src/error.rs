@@ -265,6 +265,42 @@ impl fmt::Display for PopError {
 
 impl core::error::Error for PopError {}
 
+/// What `Consumer::audit` found: another process has written into the ring's memory where it must not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Tampered {
+    /// A word of the header, or the consumer's entry behind it, is not what it was or must be.
+    Header {
+        /// Where it is in the segment, bytes.
+        offset: usize,
+        /// What it should say.
+        expected: u64,
+        /// What it says.
+        found: u64,
+    },
+    /// The words that only the consumer writes are not what it wrote.
+    Consumer,
+    /// A slot says what cannot be.
+    Slot(Damage),
+    /// The ring's file, or a semaphore's, was truncated.
+    Truncated,
+}
+
+impl fmt::Display for Tampered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header { offset, expected, found } => {
+                write!(f, "the word at {offset} says {found:#x}, not {expected:#x}: it was overwritten")
+            }
+            Self::Consumer => f.write_str("the consumer's own words were overwritten"),
+            Self::Slot(damage) => write!(f, "{damage}"),
+            Self::Truncated => f.write_str(TRUNCATED),
+        }
+    }
+}
+
+impl core::error::Error for Tampered {}
+
 /// The error of publishing a claim that the consumer had passed over: the record was not delivered, its slot is free
 /// again. Push it once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

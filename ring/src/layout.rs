@@ -140,6 +140,9 @@ pub(crate) struct Owner {
 /// Offset of the owner table.
 pub(crate) const OWNERS_OFFSET: usize = 1024;
 pub(crate) const OWNER_SIZE: usize = 64;
+/// The header in words of 8 bytes.
+#[cfg(not(loom))]
+pub(crate) const HEADER_WORDS: usize = OWNERS_OFFSET / 8;
 
 #[cfg(not(loom))]
 const _: () = {

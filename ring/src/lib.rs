@@ -65,6 +65,8 @@ mod list;
 #[cfg(not(loom))]
 mod owners;
 #[cfg(not(loom))]
+mod private;
+#[cfg(not(loom))]
 mod process;
 #[cfg(not(loom))]
 mod producer;
@@ -94,7 +96,7 @@ pub use state::{OWNERS_MAX, Phase, State};
 #[cfg(not(loom))]
 pub use {
     consumer::Consumer,
-    error::{AttachError, CreateError, OpenError, PopError, PushError, Voided},
+    error::{AttachError, CreateError, OpenError, PopError, PushError, Tampered, Voided},
     inspect::{Counters, OwnerSnapshot, SemaphoreSnapshot, SlotSnapshot, Snapshot},
     list::{Removal, creator_lives, list_names, remove_dead},
     owners::Reaped,

@@ -5,7 +5,7 @@ use std::alloc::{self, Layout};
 use std::ptr::NonNull;
 
 use crate::barrier::Barriers;
-use crate::layout::{Header, OWNER_SIZE, OWNERS_OFFSET, Owner, SLOT_HEAD, Shape};
+use crate::layout::{HEADER_WORDS, Header, OWNER_SIZE, OWNERS_OFFSET, Owner, SLOT_HEAD, Shape};
 use crate::memory::Memory;
 use crate::segment::Mapping;
 use crate::semaphore::Semaphore;
@@ -83,6 +83,13 @@ impl Region {
         for position in first..first + u64::from(self.shape.capacity) {
             self.state(position).store(State::free(position).0, Ordering::Relaxed);
         }
+    }
+
+    /// The header as words.
+    pub(crate) fn header_words(&self) -> &[AtomicU64; HEADER_WORDS] {
+        // SAFETY: the region is page-aligned and longer than the header, which is made of atomics and of bytes that
+        // nobody uses; reading those of 4 bytes in pairs is a read that only tools make, of words that do not change.
+        unsafe { self.base.cast().as_ref() }
     }
 
     fn slot(&self, position: u64) -> NonNull<u8> {

@@ -14,6 +14,7 @@ use crate::consumer::Consumer;
 use crate::error::{AttachError, CreateError, OpenError};
 use crate::inspect::{Snapshot, snapshot};
 use crate::layout::{LAYOUT_VERSION, MAGIC, STATUS_MAKING, STATUS_READY, Shape};
+use crate::list::remove_dead;
 use crate::memory::Memory;
 use crate::name::RingName;
 use crate::options::{Mode, RingKind, RingOptions};
@@ -26,6 +27,9 @@ use crate::segment::{self, MakeError, Mapping};
 use crate::semaphore::{Semaphore, SemaphoreFile};
 use crate::sync::{Ordering, QuietU64};
 use crate::view::{check_can_join, check_header};
+
+/// What a segment's name ends in while it is made to take the place of another.
+const NEXT: &str = ".next";
 
 /// Permission bits of everything that a ring makes in /dev/shm.
 const PERMISSIONS: u32 = 0o600;
@@ -62,16 +66,58 @@ impl<R: Record> Ring<R> {
     /// [`CreateError::Exists`] if the name is taken, [`CreateError::NoSpace`] if /dev/shm is too full,
     /// [`CreateError::Options`] for impossible options, [`CreateError::Os`] for the rest.
     pub fn create(name: &RingName, options: &RingOptions) -> Result<Self, CreateError> {
+        Self::make(name, name, options)
+    }
+
+    /// Makes a new ring in the place of this one, which its creator has found damaged: the name stands for the old or
+    /// the new one at every moment, never for none, and never for somebody else's. Who has the old one open keeps it;
+    /// [`is_current`](Self::is_current) tells. Close the old one first, so that its users look.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create): [`CreateError::Exists`] if the name stands for another ring by now.
+    ///
+    /// # Panics
+    /// If this is a heap ring.
+    pub fn renew(&self, options: &RingOptions) -> Result<Self, CreateError> {
+        let name = self.name.as_ref().expect("a heap ring has no name to be renewed under");
+        let os = |source| CreateError::Os { what: "renew", name: name.segment(), source };
+        let next = RingName::new(&format!("{name}{NEXT}"))
+            .map_err(|bad| CreateError::Options(format!("no name for the new ring beside {name}: {bad}")))?;
+        // Left by a process that was killed at this very place.
+        remove_dead(&next).map_err(os)?;
+        let is_ours = self.is_current();
+        if !is_ours && segment::exists(name) {
+            return Err(CreateError::Exists { name: name.segment() });
+        }
+        let ring = Self::make(&next, name, options)?;
+        let moved = ring.region.mapping().map_or(Ok(()), |mapping| mapping.rename(&next, name, is_ours));
+        moved.map(|()| ring).map_err(|source| {
+            let _ = segment::unlink(&next);
+            if source.kind() == io::ErrorKind::AlreadyExists {
+                CreateError::Exists { name: name.segment() }
+            } else {
+                os(source)
+            }
+        })
+    }
+
+    /// Makes the ring `name` with a segment that is called `segment` for now.
+    fn make(segment: &RingName, name: &RingName, options: &RingOptions) -> Result<Self, CreateError> {
         let () = Self::CHECK;
         options.check().map_err(CreateError::Options)?;
         let shape = Shape::new(options, size_of::<R>());
-        let mapping = Mapping::create(name, shape.total, PERMISSIONS).map_err(|error| match error {
-            MakeError::Exists => CreateError::Exists { name: name.segment() },
-            MakeError::NoSpace => CreateError::NoSpace { need: shape.total, name: name.segment() },
-            MakeError::Io(source) => CreateError::Os { what: "create", name: name.segment(), source },
+        let mapping = Mapping::create(segment, shape.total, PERMISSIONS).map_err(|error| match error {
+            MakeError::Exists => CreateError::Exists { name: segment.segment() },
+            MakeError::NoSpace => CreateError::NoSpace { need: shape.total, name: segment.segment() },
+            MakeError::Io(source) => CreateError::Os { what: "create", name: segment.segment(), source },
         })?;
         #[cfg(feature = "faults")]
         crate::faults::pass(crate::faults::Point::HalfCreated);
+        let remove_names = || {
+            let _ = Semaphore::unlink(&name.ready());
+            let _ = Semaphore::unlink(&name.space());
+            let _ = segment::unlink(segment);
+        };
         // Semaphores of that name without a segment are what is left of a segment that somebody removed by hand.
         let [ready, space] = [name.ready(), name.space()].map(|semaphore| {
             let _ = Semaphore::unlink(&semaphore);
@@ -82,7 +128,7 @@ impl<R: Record> Ring<R> {
         let (ready, space) = match (ready, space) {
             (Ok(ready), Ok(space)) => (ready, space),
             (Err((semaphore, source)), _) | (_, Err((semaphore, source))) => {
-                remove_names(name);
+                remove_names();
                 return Err(if source.raw_os_error() == Some(nix::libc::ENOSPC) {
                     CreateError::NoSpace { need: 32, name: semaphore }
                 } else {
@@ -94,7 +140,7 @@ impl<R: Record> Ring<R> {
         let region = Region::mapped(mapping, shape, Barriers::new(asymmetric), ready, space);
         fill(&region, options, asymmetric);
         if region.is_truncated() {
-            remove_names(name);
+            remove_names();
             let source = io::Error::other("another process truncated it meanwhile");
             return Err(CreateError::Os { what: "create", name: name.segment(), source });
         }
@@ -191,6 +237,14 @@ impl<R> Ring<R> {
             ignore_missing(segment::unlink(name))?;
         }
         Ok(())
+    }
+
+    /// Whether the name still stands for this very ring: false after [`renew`](Self::renew), and when somebody removed
+    /// it. A system call or two; a heap ring has no name and is always current.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        let (Some(name), Some(mapping)) = (&self.name, self.region.mapping()) else { return true };
+        mapping.is_named(name)
     }
 
     /// Closes the ring for good: pushes fail, pops deliver what is there and then fail, and every sleeper wakes.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag, posix_fallocate};
+use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, RenameFlags, posix_fallocate, renameat2};
 use nix::sys::mman::{shm_open, shm_unlink};
 use nix::sys::stat::Mode;
 
@@ -56,6 +56,14 @@ impl From<Errno> for MakeError {
 }
 
 impl Mapping {
+    /// Gives this segment, made under the name `from`, the name `to`: in the place of whatever has it if `over`, else
+    /// only if nothing has it.
+    pub(crate) fn rename(&self, from: &RingName, to: &RingName, over: bool) -> io::Result<()> {
+        let [from, to] = [from, to].map(path);
+        let flags = if over { RenameFlags::empty() } else { RenameFlags::RENAME_NOREPLACE };
+        Ok(renameat2(AT_FDCWD, from.as_str(), AT_FDCWD, to.as_str(), flags)?)
+    }
+
     /// Creates a segment of `size` bytes, all of them backed by memory, and locks it.
     pub(crate) fn create(name: &RingName, size: usize, mode: u32) -> Result<Self, MakeError> {
         loop {
@@ -167,6 +175,16 @@ fn options(file: &File) -> io::Result<MmapOptions> {
     let mut options = MmapOptions::new();
     options.len(usize::try_from(len).map_err(|_| io::ErrorKind::InvalidData)?).populate();
     Ok(options)
+}
+
+/// Where Linux keeps what `shm_open` opens.
+fn path(name: &RingName) -> String {
+    format!("/dev/shm{}", name.segment())
+}
+
+/// Whether anything has the segment's name.
+pub(crate) fn exists(name: &RingName) -> bool {
+    std::fs::symlink_metadata(path(name)).is_ok()
 }
 
 /// Removes the segment's name.

@@ -6,6 +6,8 @@
 mod child;
 #[path = "hostile/full.rs"]
 mod full;
+#[path = "hostile/scribbled.rs"]
+mod scribbled;
 #[path = "hostile/truncated.rs"]
 mod truncated;
 
@@ -15,6 +17,7 @@ fn child_entry() {
     let Some((role, words)) = child::role() else { return };
     match role.as_str() {
         "full" => full::play(&words),
+        "blind" => scribbled::play(&words),
         _ => truncated::play(&role, &words),
     }
 }

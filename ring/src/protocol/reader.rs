@@ -1,5 +1,7 @@
 //! The consumer's side: look at the head, take it, pass over it, and sleep on an empty ring.
 
+#[cfg(not(loom))]
+use super::is_taken;
 use super::{Damage, UNCERTAIN, bump, leave_quarantine, wake_writers};
 use crate::memory::Memory;
 use crate::options::Mode;
@@ -220,6 +222,46 @@ impl<M: Memory> Reader<M> {
         self.memory.state(self.head).store(next.0, Ordering::Release);
         bump(&self.memory.header().consumer.damaged);
         self.pass_hole();
+    }
+
+    /// Looks at every slot for what the protocol cannot lead to. The head stands still meanwhile, since this is the
+    /// consumer; producers may go on.
+    #[cfg(not(loom))]
+    pub(crate) fn audit(&self) -> Result<(), Damage> {
+        let owners = self.memory.shape().owners;
+        // The first position that is open; nothing behind it can be taken (I2).
+        let mut open = None;
+        for offset in 0..self.capacity {
+            let position = self.head.wrapping_add(offset);
+            let state = State(self.memory.state(position).load(Ordering::Acquire));
+            let is_void = state.phase() == Phase::Void;
+            let in_place = match state.ahead_of(position) {
+                0 => state.phase() != Phase::Free || state.owner() == 0,
+                // From the lap before: to be carried by the producer that comes there (I6, I7).
+                behind => is_void && behind.unsigned_abs() == self.capacity && behind < 0,
+            };
+            if !in_place || u32::from(state.owner()) > owners {
+                return Err(Damage { position, state });
+            }
+            if !is_taken(state, position) {
+                open.get_or_insert(position);
+            } else if let Some(open) = open {
+                // Taken since we looked there, or never.
+                let now = State(self.memory.state(open).load(Ordering::Acquire));
+                if !is_taken(now, open) {
+                    return Err(Damage { position: open, state: now });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the header's words that only this consumer writes are what it wrote.
+    #[cfg(not(loom))]
+    pub(crate) fn owns_its_words(&self) -> bool {
+        let words = &self.memory.header().consumer;
+        words.head.load(Ordering::Relaxed) == self.head
+            && words.consumed.load(Ordering::Relaxed) == self.consumed
     }
 
     pub(crate) fn is_closed(&self) -> bool {
