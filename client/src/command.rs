@@ -78,6 +78,11 @@ impl<T: AsRef<str>> Command<T> {
         }
     }
 
+    /// Whether it carries a text to others: such commands are numbered among their sender's texts.
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self, Self::Say { .. } | Self::Dm { .. })
+    }
+
     /// Checks names and texts, so that what cannot be right is not sent.
     ///
     /// # Errors

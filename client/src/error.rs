@@ -153,6 +153,11 @@ pub enum SendError {
         /// For how long.
         waited: Duration,
     },
+    /// More commands are under way than the server allows, and no answer has come: read the receiver.
+    Unanswered {
+        /// How many may be.
+        window: u32,
+    },
     /// The server has ended.
     Closed,
     /// The control ring is damaged.
@@ -167,6 +172,10 @@ impl fmt::Display for SendError {
             Self::Full { waited } => {
                 write!(f, "the server took nothing for {waited:?}: it is stopped or overloaded; try again")
             }
+            Self::Unanswered { window } => write!(
+                f,
+                "{window} commands are under way and none was answered; read the answers, then send on"
+            ),
             Self::Closed => write!(f, "the server has ended; connect again when it is back"),
             Self::Damaged => {
                 write!(f, "the server's control ring is damaged; the server must be started anew")
@@ -222,6 +231,9 @@ impl fmt::Display for Loss {
             Self::Goodbye(LeaveReason::Hung) => {
                 "the server took this client for hung: its process was stopped for too long"
             }
+            Self::Goodbye(LeaveReason::Flooded) => {
+                "the server ended the session: this client sent far more commands than it may have under way"
+            }
             Self::Goodbye(LeaveReason::Misbehaved) => {
                 "the server ended the session: this client broke the protocol"
             }
@@ -273,6 +285,8 @@ impl CommandError {
                 ErrorCode::NotDelivered
                     | ErrorCode::ShuttingDown
                     | ErrorCode::TooManyRooms
+                    | ErrorCode::RoomFull
+                    | ErrorCode::TooFast
                     | ErrorCode::FragmentLost
             ),
             _ => false,

@@ -42,8 +42,18 @@ pub enum Event<T = String> {
     Goodbye(LeaveReason),
     /// The connection is lost. More follows if the client looks for the server again.
     Disconnected(Loss),
-    /// The connection is there again, under a new client id. What was not acknowledged has been sent again: the
-    /// former server may have delivered it before it went, so others may see such a message twice.
+    /// The server's process lives but gives no sign of life: it is stopped, or hangs. The session goes on if it does.
+    ServerSilent {
+        /// Its process id.
+        server_pid: u32,
+        /// For how long it has been silent.
+        since: std::time::Duration,
+    },
+    /// A server that was silent is heard again.
+    ServerBack,
+    /// The connection is there again, under a new client id. What was not acknowledged is sent again. The former server
+    /// may have delivered it before it went: whoever got it then passes over it now (see
+    /// [`session::Past`](crate::session::Past)).
     Reconnected {
         /// The new client id.
         client: u32,
@@ -339,6 +349,8 @@ impl<T> Event<T> {
             }
             Self::Goodbye(reason) => Event::Goodbye(reason),
             Self::Disconnected(loss) => Event::Disconnected(loss),
+            Self::ServerSilent { server_pid, since } => Event::ServerSilent { server_pid, since },
+            Self::ServerBack => Event::ServerBack,
             Self::Reconnected { client, nick, server_pid, room } => {
                 Event::Reconnected { client, nick: f(nick), server_pid, room: room.map(f) }
             }

@@ -70,6 +70,7 @@ pub(crate) fn reason_word(reason: LeaveReason) -> &'static str {
         LeaveReason::Hung => "hung",
         LeaveReason::Misbehaved => "misbehaved",
         LeaveReason::Shutdown => "shutdown",
+        LeaveReason::Flooded => "flooded",
         _ => "other",
     }
 }

@@ -9,6 +9,9 @@ use halyard_ring::{CAPACITY_MAX, OWNERS_MAX, Wait, cpus};
 /// Smallest reply ring that a client may bring: the longest text has to fit whole.
 pub(crate) const REPLY_CAPACITY_MIN: u32 = (FRAGS_MAX as u32).next_power_of_two();
 
+/// Smallest window of commands under way: clients of the library send so many without asking.
+const WINDOW_MIN: u32 = 64;
+
 /// Entries of the control ring's owner table beyond one for each client: for those that connect, to be refused in
 /// words instead of at the door.
 const OWNERS_SPARE: u32 = 64;
@@ -44,6 +47,10 @@ pub struct Config {
     pub clients_max: u32,
     /// Most rooms at once.
     pub rooms_max: u32,
+    /// Most members of one room.
+    pub room_members_max: u32,
+    /// Most commands that a client may have sent and not seen answered. While others wait, what goes beyond is refused.
+    pub window: u32,
     /// Records that the control ring holds, a power of two; 256 bytes each.
     pub control_capacity: u32,
     /// How long a client may take to write a record that it has begun before the others are served past it.
@@ -54,6 +61,9 @@ pub struct Config {
     pub hang: Duration,
     /// When clients should send a command again that was not answered.
     pub retry: Duration,
+    /// How long texts wait, after a server took over from one that died, for the dead one's clients to be in their rooms
+    /// again. As soon as they are, nothing waits; 0: nothing ever does.
+    pub rejoin: Duration,
     /// The longest time that a client with the policy *block* may ask its records to wait.
     pub block_max: Duration,
     /// The most records that may wait for one client, under the policies *block* and *spill*; 248 bytes each.
@@ -76,11 +86,14 @@ impl Default for Config {
             pin: Pin::Auto,
             clients_max: 1000,
             rooms_max: 1000,
+            room_members_max: 1000,
+            window: 1024,
             control_capacity: 4096,
             grace: Duration::from_millis(5),
             heartbeat: Duration::from_millis(500),
             hang: Duration::from_secs(10),
             retry: Duration::from_secs(1),
+            rejoin: Duration::from_secs(1),
             block_max: Duration::from_secs(5),
             spill_max: 16_384,
             history: 200,
@@ -112,6 +125,12 @@ impl Config {
         }
         if !(1..=1_000_000).contains(&self.rooms_max) {
             return Err(format!("{} rooms: 1 to 1000000 are possible", self.rooms_max));
+        }
+        if self.room_members_max == 0 {
+            return Err("0 members of a room: at least 1 is needed".to_owned());
+        }
+        if self.window < WINDOW_MIN {
+            return Err(format!("window {}: at least {WINDOW_MIN} commands are needed", self.window));
         }
         if !self.control_capacity.is_power_of_two() || !(16..=CAPACITY_MAX).contains(&self.control_capacity) {
             return Err(format!(
@@ -169,6 +188,8 @@ mod tests {
         assert!(says(Config { clients_max: 0, ..good() }, "clients"));
         assert!(says(Config { clients_max: OWNERS_MAX, ..good() }, "clients"));
         assert!(says(Config { rooms_max: 0, ..good() }, "rooms"));
+        assert!(says(Config { room_members_max: 0, ..good() }, "members"));
+        assert!(says(Config { window: 63, ..good() }, "window"));
         assert!(says(Config { control_capacity: 100, ..good() }, "power of two"));
         assert!(says(Config { hang: Duration::from_millis(600), ..good() }, "hang"));
         assert!(says(Config { spill_max: 8, ..good() }, "spill"));

@@ -12,12 +12,16 @@ pub(crate) const NONE: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Op {
-    /// A record of a room, to this broadcaster's members except client slot `aux`. If `slot` is one, that client gets
-    /// the ACK of the record's command once its last fragment is delivered.
+    /// A notice about room `room`, to this broadcaster's members except client slot `aux`.
     Room = 1,
+    /// A message to this broadcaster's members of room `room`, from the client in `slot` at broadcaster `home`. `aux`
+    /// is where the broadcasters that have to deliver it are counted (see [`crate::inflight`]): the last one
+    /// answers `command`. NONE: this is the only one.
+    Say,
     /// A record to the client in `slot`, if it still is client `aux`.
     One,
-    /// A direct message to the client in `slot`; its sender is in slot `aux` at broadcaster `room`.
+    /// A direct message to the client in `slot`; its sender is in slot `aux` at broadcaster `home`, and is answered for
+    /// `command`.
     Direct,
     /// A record of a series that answers WHO or LIST, to the client in `slot`.
     Series,
@@ -46,9 +50,12 @@ pub(crate) enum Op {
 impl Op {
     fn from_wire(value: u32) -> Option<Self> {
         use Op::*;
-        [Room, One, Direct, Series, Final, Again, Add, Enter, Leave, Rename, Remove, Discard, Barrier, Stop]
-            .get(value.wrapping_sub(1) as usize)
-            .copied()
+        [
+            Room, Say, One, Direct, Series, Final, Again, Add, Enter, Leave, Rename, Remove, Discard,
+            Barrier, Stop,
+        ]
+        .get(value.wrapping_sub(1) as usize)
+        .copied()
     }
 }
 
@@ -60,6 +67,9 @@ pub(crate) struct Job {
     pub(crate) slot: u32,
     pub(crate) room: u32,
     pub(crate) aux: u32,
+    pub(crate) home: u32,
+    spare: u32,
+    pub(crate) command: u64,
     pub(crate) record: Record,
 }
 
@@ -71,12 +81,17 @@ impl Job {
     }
 
     pub(crate) fn new(op: Op, slot: u32, room: u32, aux: u32, record: Record) -> Self {
-        Self { op: op as u32, slot, room, aux, record }
+        Self { op: op as u32, slot, room, aux, home: 0, spare: 0, command: 0, record }
     }
 
-    /// Sets everything but the record.
+    /// Sets everything but the record and who is answered.
     pub(crate) fn set(&mut self, op: Op, slot: u32, room: u32, aux: u32) {
         (self.op, self.slot, self.room, self.aux) = (op as u32, slot, room, aux);
+    }
+
+    /// Sets who is answered: which command, and at which broadcaster its sender is.
+    pub(crate) fn set_sender(&mut self, command: u64, home: usize) {
+        (self.command, self.home) = (command, home as u32);
     }
 
     pub(crate) fn op(&self) -> Option<Op> {

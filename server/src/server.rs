@@ -18,6 +18,7 @@ use crate::audit::{Auditor, Line};
 use crate::broadcaster::{self, Broadcaster, INBOX};
 use crate::config::Config;
 use crate::error::StartError;
+use crate::inflight::InFlight;
 use crate::job::Job;
 use crate::liveness::Liveness;
 use crate::notice::{Notice, Notices};
@@ -63,8 +64,8 @@ impl Server {
             }
         };
         let control = take_name(&config)?;
-        remove_dead_replies(&config.name);
-        let server = Self::assemble(Arc::new(config), control.clone(), pins, audit_file);
+        let orphans = remove_dead_replies(&config.name);
+        let server = Self::assemble(Arc::new(config), control.clone(), pins, audit_file, orphans);
         if server.is_err() {
             control.close();
             let _ = control.unlink();
@@ -77,6 +78,7 @@ impl Server {
         control: Ring<Record>,
         pins: Option<Vec<usize>>,
         audit_file: Option<std::fs::File>,
+        orphans: Vec<RingName>,
     ) -> Result<Self, StartError> {
         let os = |what| move |source| StartError::Os { what, source };
         let mut consumer = control.consumer().map_err(|error| StartError::Os {
@@ -99,6 +101,7 @@ impl Server {
         })?;
         let Inboxes { rings, for_router, for_peers } = inboxes;
         let barrier = Arc::new(AtomicUsize::new(0));
+        let in_flight = Arc::new(InFlight::new(config.broadcasters));
         let arrivals: Vec<Arc<broadcaster::Arrivals>> =
             (0..config.broadcasters).map(|_| Arc::new(Mutex::default())).collect();
 
@@ -126,6 +129,7 @@ impl Server {
                 audit: audit.clone(),
                 counters: Arc::clone(&counters),
                 barrier: Arc::clone(&barrier),
+                in_flight: Arc::clone(&in_flight),
             });
             let cpu = pins.as_ref().map(|pins| pins[index]);
             let work = move || {
@@ -146,11 +150,13 @@ impl Server {
             inboxes: for_router,
             arrivals,
             barrier,
+            in_flight,
             notices: Arc::clone(&notices),
             steward: steward.clone(),
             watchlist,
             audit: audit.clone(),
             counters: Arc::clone(&counters),
+            orphans,
         });
         let work =
             Steward { server: config.name.clone(), chores, notices: Arc::clone(&notices), audit: audit_file };
@@ -332,17 +338,20 @@ fn take_name(config: &Config) -> Result<Ring<Record>, StartError> {
     }
 }
 
-/// Removes the reply rings of this server's clients that are dead. The rings of the living are theirs.
-fn remove_dead_replies(server: &ServerName) {
+/// Removes the reply rings of this server's clients that are dead. The rings of the living are theirs: returns them.
+fn remove_dead_replies(server: &ServerName) -> Vec<RingName> {
     let is_ours =
         |name: &RingName| matches!(parse_ring_name(name), Some((of, RingRole::Reply(_))) if of == *server);
-    for name in list_names().unwrap_or_default().iter().filter(|name| is_ours(name)) {
-        match remove_dead(name) {
+    let mut living = Vec::new();
+    for name in list_names().unwrap_or_default().into_iter().filter(is_ours) {
+        match remove_dead(&name) {
             Ok(Removal::Removed) => {
                 tracing::info!(ring = name.as_str(), "removed a dead client's reply ring")
             }
-            Ok(_) => {}
+            Ok(Removal::Missing) => {}
+            Ok(_) => living.push(name),
             Err(error) => tracing::warn!(ring = name.as_str(), %error, "not removed"),
         }
     }
+    living
 }

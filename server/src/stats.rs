@@ -33,6 +33,7 @@ pub(crate) struct RouterCounters {
     pub(crate) unknown_sender: Counter,
     pub(crate) stale: Counter,
     pub(crate) damaged: Counter,
+    pub(crate) flooded: Counter,
     pub(crate) connected: Counter,
     pub(crate) refused: Counter,
     pub(crate) died: Counter,
@@ -93,6 +94,8 @@ pub struct Stats {
     pub stale: u64,
     /// Slots of the control ring that were damaged and passed over.
     pub damaged: u64,
+    /// Commands that were not carried out because their sender had more under way than it may.
+    pub flooded: u64,
     /// Records put into reply rings.
     pub delivered: u64,
     /// Records lost because a reply ring was full.
@@ -144,6 +147,7 @@ impl Counters {
             unknown_sender: router.unknown_sender.get(),
             stale: router.stale.get(),
             damaged: router.damaged.get(),
+            flooded: router.flooded.get(),
             delivered: broadcasters.iter().map(|b| b.delivered).sum(),
             dropped: broadcasters.iter().map(|b| b.dropped).sum(),
             broadcasters,

@@ -6,11 +6,12 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use halyard_ring::chat::{Record, RingRole, SCHEMA, ServerName, parse_ring_name};
+use halyard_ring::chat::{ErrorCode, Record, RingRole, SCHEMA, ServerName, parse_ring_name};
 use halyard_ring::{ProcessId, Producer, Ring, RingKind, RingName};
 
 use crate::config::REPLY_CAPACITY_MIN;
 use crate::notice::{Notice, Notices};
+use crate::wire::hello_parts;
 
 /// Something for the steward to do.
 pub(crate) enum Chore {
@@ -34,7 +35,7 @@ pub(crate) enum Outcome {
     /// It can be used.
     Usable(Reply),
     /// It can be written to, but not for a session; the text says why.
-    Unfit(Reply, String),
+    Unfit(Reply, ErrorCode, String),
     /// It cannot be written to, so nobody can be told why.
     Unreachable(String),
 }
@@ -100,7 +101,7 @@ impl Steward {
 /// Opens the reply ring that a checked HELLO names. The name is the only thing taken from the record, and only in the
 /// form that this server's reply rings have.
 fn open(server: &ServerName, hello: &Record) -> Outcome {
-    let name = hello.check().map_or("", |message| message.text);
+    let name = hello_parts(hello).map_or("", |(_, ring)| ring);
     let name = match RingName::new(name) {
         Ok(name) => name,
         Err(error) => return Outcome::Unreachable(format!("bad reply ring name: {error}")),
@@ -128,11 +129,14 @@ fn open(server: &ServerName, hello: &Record) -> Outcome {
     let reply = Reply { ring, producer, process };
     if schema != SCHEMA {
         let text = format!("the reply ring's schema is {schema:#x}, this server's {SCHEMA:#x}");
-        return Outcome::Unfit(reply, text);
+        // The last byte is the version of the record.
+        let is_chat = schema.to_le_bytes()[..7] == SCHEMA.to_le_bytes()[..7];
+        let code = if is_chat { ErrorCode::LayoutDiffers } else { ErrorCode::RingInvalid };
+        return Outcome::Unfit(reply, code, text);
     }
     if capacity < REPLY_CAPACITY_MIN {
         let text = format!("the reply ring has {capacity} slots; at least {REPLY_CAPACITY_MIN} are needed");
-        return Outcome::Unfit(reply, text);
+        return Outcome::Unfit(reply, ErrorCode::RingInvalid, text);
     }
     Outcome::Usable(reply)
 }

@@ -23,8 +23,20 @@ pub(crate) fn error_text(code: ErrorCode) -> &'static str {
         ErrorCode::ShuttingDown => "the server is shutting down",
         ErrorCode::TooManyRooms => "the server has as many rooms as it takes (--rooms)",
         ErrorCode::FragmentLost => "fragments of the text were missing or out of order",
+        ErrorCode::RoomFull => "the room has as many members as the server lets in (--room-members)",
+        ErrorCode::TooFast => {
+            "too many commands under way: wait for answers, then send this again (--window)"
+        }
         _ => "the command was not carried out",
     }
+}
+
+/// What a HELLO says of itself, as far as it can be read: the nick's bytes, which may be anything, and the reply ring's
+/// name, without which nobody can be answered.
+pub(crate) fn hello_parts(hello: &Record) -> Option<(&[u8], &str)> {
+    let body = hello.body.get(..usize::from(hello.len))?;
+    let (nick, ring) = body.split_at_checked(usize::from(hello.nick_len))?;
+    Some((nick, core::str::from_utf8(ring).ok()?))
 }
 
 /// An ERROR in answer to a command.
@@ -58,6 +70,20 @@ mod tests {
         assert!(error_text(ErrorCode::TextTooLong).contains(&TEXT_MAX.to_string()));
         assert!(error_text(ErrorCode::NickInvalid).contains(&NAME_MAX.to_string()));
         assert!(error_text(ErrorCode::RoomInvalid).contains(&NAME_MAX.to_string()));
+    }
+
+    #[test]
+    fn a_hello_is_read_as_far_as_it_goes() {
+        let mut hello = Record::new(Kind::Hello).with_body("ann", "s.reply.1");
+        assert_eq!(hello_parts(&hello), Some((&b"ann"[..], "s.reply.1")));
+        hello.body[0] = 0xff;
+        assert_eq!(hello_parts(&hello), Some((&b"\xffnn"[..], "s.reply.1")));
+        hello.nick_len = 13;
+        assert_eq!(hello_parts(&hello), None);
+        (hello.nick_len, hello.len) = (3, 169);
+        assert_eq!(hello_parts(&hello), None);
+        (hello.len, hello.body[5]) = (12, 0xff);
+        assert_eq!(hello_parts(&hello), None);
     }
 
     #[test]

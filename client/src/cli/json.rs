@@ -48,6 +48,9 @@ pub(crate) struct Line<'a> {
     line: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     verb: Option<&'static str>,
+    /// For how long a server has given no sign of life.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silent_ns: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sent_ns: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,6 +178,15 @@ impl<'a> Line<'a> {
                 room: room.as_deref(),
                 ..Self::new("reconnected")
             },
+            Event::ServerSilent { server_pid, since } => {
+                *text = format!("the server (process {server_pid}) gives no sign of life");
+                Self {
+                    text: Some(text),
+                    silent_ns: Some(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)),
+                    ..Self::new("server_silent")
+                }
+            }
+            Event::ServerBack => Self::new("server_back"),
             Event::GaveUp { why } => Self { text: Some(why), ..Self::new("gave_up") },
             _ => return None,
         })
@@ -194,6 +206,7 @@ fn reason_name(reason: LeaveReason) -> &'static str {
         LeaveReason::Hung => "hung",
         LeaveReason::Misbehaved => "misbehaved",
         LeaveReason::Shutdown => "shutdown",
+        LeaveReason::Flooded => "flooded",
         _ => "left",
     }
 }

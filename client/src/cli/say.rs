@@ -12,7 +12,7 @@ use super::connect::{NickArgs, connect};
 use super::exit::{Ended, Exit, Failure, Result};
 use super::lines::Lines;
 use super::out::note;
-use super::tail::seconds;
+use super::tail::{connection, seconds};
 use super::visible::visible;
 
 /// Say something in a room: the words given, or standard input, a message a line
@@ -139,9 +139,11 @@ impl Batch<'_> {
                         self.refuse(line.unwrap_or(0), &refusal.text);
                     }
                 }
-                Event::Disconnected(loss) => note(&format!("{loss}; waiting for the server to come back")),
-                Event::Reconnected { .. } => note("connected again"),
-                _ => {}
+                event => {
+                    if let Some(text) = connection(&event) {
+                        note(&text);
+                    }
+                }
             }
         }
     }

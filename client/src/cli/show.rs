@@ -114,6 +114,7 @@ fn left(who: &Presence, reason: LeaveReason) -> String {
         LeaveReason::Quit => format!("{nick} quit ({members} here)"),
         LeaveReason::Died => format!("{nick} is gone: its process ended ({members} here)"),
         LeaveReason::Hung => format!("{nick} is gone: its process hangs ({members} here)"),
+        LeaveReason::Flooded => format!("{nick} was removed: it flooded the server ({members} here)"),
         LeaveReason::Misbehaved => format!("{nick} was removed: it broke the protocol ({members} here)"),
         _ => format!("{nick} left {room} ({members} here)"),
     }

@@ -130,6 +130,11 @@ pub(crate) fn connection(event: &Event) -> Option<String> {
             format!("connected again as {}, in {}", visible(nick), visible(room))
         }
         Event::Reconnected { nick, .. } => format!("connected again as {}", visible(nick)),
+        Event::ServerSilent { server_pid, since } => format!(
+            "the server (process {server_pid}) gives no sign of life for {} s: is it stopped?",
+            since.as_secs()
+        ),
+        Event::ServerBack => "the server is heard again".to_owned(),
         Event::GaveUp { why } => why.clone(),
         _ => return None,
     })

@@ -15,10 +15,13 @@ use crate::command::Command;
 use crate::error::CommandError;
 use crate::event::{Ack, Answer, Delivery, Earlier, Entry, Event, Loss};
 use crate::options::ClientOptions;
-use crate::session::{Limits, Sender};
+use crate::session::{Limits, SPAN, Sender};
 
 /// Commands that may wait to be sent before the program has to wait, too.
 const WAITING_MAX: usize = 1024;
+
+/// Commands sent and not answered.
+const WINDOW: usize = 32;
 
 /// What a blocking call gets.
 pub(super) type Outcome = Result<(Ack, Vec<Part>), CommandError>;
@@ -58,6 +61,7 @@ pub(super) struct State {
     /// The client is over: nothing is sent or received any more.
     pub(super) over: Option<Loss>,
     tickets: u64,
+    texts: u64,
 }
 
 /// Who we are.
@@ -76,6 +80,9 @@ pub(super) struct Me {
 pub(super) struct Request {
     pub(super) ticket: u64,
     pub(super) command: Arc<Command>,
+    /// Its number among this client's texts, which stays the same when it is sent again to another server; 0 if it is
+    /// none.
+    pub(super) text: u64,
     waiter: Waiter,
     /// Of WHO, LIST or HISTORY, as they come.
     entries: Vec<Part>,
@@ -108,6 +115,7 @@ impl Core {
             quitting: false,
             over: None,
             tickets: 0,
+            texts: 0,
         };
         Self {
             events: Events::new(options.events_max),
@@ -279,14 +287,30 @@ impl Core {
 impl State {
     fn queue(&mut self, command: Command, waiter: Waiter) -> u64 {
         self.tickets += 1;
-        let request =
-            Request { ticket: self.tickets, command: Arc::new(command), waiter, entries: Vec::new() };
+        let text = if command.is_text() {
+            self.texts += 1;
+            self.texts
+        } else {
+            0
+        };
+        let (ticket, command) = (self.tickets, Arc::new(command));
+        let request = Request { ticket, command, text, waiter, entries: Vec::new() };
         if matches!(request.waiter, Waiter::Rejoin) {
             self.waiting.push_front(request);
         } else {
             self.waiting.push_back(request);
         }
         self.tickets
+    }
+
+    /// Whether the first command that waits may be sent: not too many are under way, and it is not too far ahead of one
+    /// that still is. The server tells that many commands apart, and receivers that many texts.
+    pub(super) fn may_send(&self, number: u64) -> bool {
+        let Some(request) = self.waiting.front() else { return false };
+        let first_text = self.sent.values().map(|sent| sent.request.text).filter(|&text| text != 0).min();
+        self.sent.len() < WINDOW
+            && self.sent.first_key_value().is_none_or(|(&first, _)| number - first < SPAN)
+            && (request.text == 0 || first_text.is_none_or(|first| request.text < first + SPAN))
     }
 
     fn is_settled(&self) -> bool {

@@ -13,17 +13,14 @@ use super::core::{Core, Sent};
 use crate::error::{ConnectError, SendError};
 use crate::event::{Event, Loss};
 use crate::options::Reconnect;
-use crate::session::{self, Receiver, Sender, Waker};
+use crate::session::{self, Past, Receiver, Sender, Waker};
 
-/// Commands sent and not answered. The server remembers its answers to that many, so that what is sent twice is
-/// done once.
-const WINDOW: usize = 32;
 /// How long the control ring may be closed before the session counts as over although its reply ring is open.
 const CLOSED_FOR: Duration = Duration::from_secs(2);
 /// The sender waits no longer than this for space at once: it must hear of a lost session.
 const SPACE: Duration = Duration::from_millis(100);
 /// Pause between two looks for a server that is gone: the first, and the longest.
-const LOOK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
 /// How long one of these looks may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -31,7 +28,7 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 struct Link {
     sender: Sender,
     waker: Waker,
-    receiver: JoinHandle<()>,
+    receiver: JoinHandle<Receiver>,
     stop: Arc<AtomicBool>,
 }
 
@@ -46,8 +43,8 @@ impl Link {
         Ok(Self { sender, waker, receiver, stop })
     }
 
-    /// Ends the receiver thread and removes the reply ring.
-    fn end(self) {
+    /// Ends the receiver thread and removes the reply ring. Returns what another session goes on with.
+    fn end(self) -> Past {
         self.stop.store(true, Ordering::Release);
         // Woken between two of its waits it might sleep on.
         while !self.receiver.is_finished() {
@@ -55,18 +52,24 @@ impl Link {
             thread::sleep(Duration::from_millis(1));
         }
         // A panic there has printed its message already.
-        let _ = self.receiver.join();
+        self.receiver.join().map_or_else(|_| Past::new(), |receiver| Past::of(self.sender, receiver))
     }
 }
 
 /// The receiver thread.
-fn listen(core: &Core, mut receiver: Receiver, stop: &AtomicBool) {
+fn listen(core: &Core, mut receiver: Receiver, stop: &AtomicBool) -> Receiver {
     while !stop.load(Ordering::Acquire) {
         match receiver.recv_with(Duration::from_secs(60), |delivery| core.take(delivery)) {
             Ok(_) => {}
-            Err(error) => return core.lost(error.loss()),
+            Err(error) => {
+                core.lost(error.loss());
+                return receiver;
+            }
         }
     }
+    // What lies in the ring was delivered, and its sender may know that already.
+    while let Ok(Some(())) = receiver.recv_with(Duration::ZERO, |delivery| core.take(delivery)) {}
+    receiver
 }
 
 /// Starts the receiver thread of the first connection and the sender thread.
@@ -84,8 +87,8 @@ pub(super) fn start(core: &Arc<Core>, sender: Sender, receiver: Receiver) -> io:
 fn run(core: &Arc<Core>, mut link: Link) {
     loop {
         let loss = serve(core, &mut link.sender);
-        link.end();
-        match after_loss(core, loss) {
+        let past = link.end();
+        match after_loss(core, loss, past) {
             Some(next) => link = next,
             None => return,
         }
@@ -109,15 +112,15 @@ fn serve(core: &Core, sender: &mut Sender) -> Loss {
             let command = Arc::clone(&sent.request.command);
             drop(state);
             sender.send_again(number, &command)
-        } else if state.sent.len() < WINDOW
+        } else if state.may_send(sender.next_number())
             && let Some(request) = state.waiting.pop_front()
         {
             // Noted before it is sent: the answer may come at once.
             let number = sender.take_number();
-            let command = Arc::clone(&request.command);
+            let (command, text) = (Arc::clone(&request.command), request.text);
             state.sent.insert(number, Sent { request, at: now });
             drop(state);
-            sender.send_as(number, &command)
+            sender.send_as(number, text, &command)
         } else {
             let next = state.sent.values().map(|sent| sent.at + retry).min();
             let pause = next.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(now));
@@ -140,7 +143,7 @@ fn serve(core: &Core, sender: &mut Sender) -> Loss {
 }
 
 /// The connection is gone: connects again if that is wished. `None`: the client is over.
-fn after_loss(core: &Arc<Core>, loss: Loss) -> Option<Link> {
+fn after_loss(core: &Arc<Core>, loss: Loss, past: Past) -> Option<Link> {
     let mut state = core.lock();
     state.connected = false;
     state.lost = None;
@@ -164,7 +167,7 @@ fn after_loss(core: &Arc<Core>, loss: Loss) -> Option<Link> {
         Reconnect::Within(limit) => Some(limit),
         Reconnect::Always => None,
     };
-    match reconnect(core, limit) {
+    match reconnect(core, limit, past) {
         Ok(link) => link,
         Err(error) => {
             core.events.push_always(Event::GaveUp { why: error.to_string() });
@@ -174,14 +177,22 @@ fn after_loss(core: &Arc<Core>, loss: Loss) -> Option<Link> {
     }
 }
 
-fn reconnect(core: &Arc<Core>, limit: Option<Duration>) -> Result<Option<Link>, ConnectError> {
+fn reconnect(
+    core: &Arc<Core>,
+    limit: Option<Duration>,
+    mut past: Past,
+) -> Result<Option<Link>, ConnectError> {
     let began = Instant::now();
     let mut pause = LOOK.0;
     loop {
         let options = core.options.clone().with_nick(core.home.nick());
-        let error = match session::connect(&options.connect_timeout(LOOK_TIMEOUT)) {
-            Ok((sender, receiver)) => {
+        let error = match session::resume(&options.connect_timeout(LOOK_TIMEOUT), &mut past) {
+            Ok((sender, mut receiver)) => {
                 let event = core.resume(&sender, receiver.nick());
+                if event.is_some() {
+                    // There is no room to go back to.
+                    receiver.is_back();
+                }
                 event.into_iter().for_each(|event| core.events.push_always(event));
                 return Link::start(core, sender, receiver).map(Some).map_err(ConnectError::Thread);
             }

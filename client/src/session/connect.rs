@@ -8,7 +8,7 @@ use halyard_ring::chat::{ErrorCode, Kind, Record, SCHEMA, control_ring, flags};
 use halyard_ring::{AttachError, Consumer, OpenError, PopError, Producer, PushError, Ring};
 
 use super::reply::{Reply, holder_lives};
-use super::{Limits, Receiver, Sender};
+use super::{Limits, Past, Receiver, Sender};
 use crate::command::numbered;
 use crate::error::ConnectError;
 use crate::options::ClientOptions;
@@ -28,14 +28,24 @@ const NUMBERS: u32 = 999;
 /// # Errors
 /// See [`ConnectError`]; each says what to do.
 pub fn connect(options: &ClientOptions) -> Result<(Sender, Receiver), ConnectError> {
+    resume(options, &mut Past::new())
+}
+
+/// [`connect`] for a client that has lost its server: it goes on with its `past`, so that what it sends again
+/// ([`Sender::resend`]) is heard once by whoever was there, and it hears nothing twice itself. If it succeeds, the two
+/// halves have what was in `past`; see [`Past::of`].
+///
+/// # Errors
+/// As [`connect`]; `past` is then as it was.
+pub fn resume(options: &ClientOptions, past: &mut Past) -> Result<(Sender, Receiver), ConnectError> {
     let deadline = Instant::now() + options.connect_timeout;
     let mut number = 1;
     if let Some(home) = &options.companion_of {
-        return attempt(options, &home.nick(), deadline);
+        return attempt(options, &home.nick(), past, deadline);
     }
     loop {
         let nick = if number == 1 { options.nick.clone() } else { numbered(&options.nick, number) };
-        match attempt(options, &nick, deadline) {
+        match attempt(options, &nick, past, deadline) {
             Err(ConnectError::NickTaken { .. }) if options.unique_nick && number < NUMBERS => number += 1,
             other => return other,
         }
@@ -45,6 +55,7 @@ pub fn connect(options: &ClientOptions) -> Result<(Sender, Receiver), ConnectErr
 fn attempt(
     options: &ClientOptions,
     nick: &str,
+    past: &mut Past,
     deadline: Instant,
 ) -> Result<(Sender, Receiver), ConnectError> {
     if let Err(why) = halyard_ring::chat::check_name(nick) {
@@ -68,7 +79,7 @@ fn attempt(
     let name = reply.ring().name().map_or_else(String::new, ToString::to_string);
     let (policy, limit) = options.policy.wire();
     let nonce = RandomState::new().hash_one(&name);
-    let hello = match &options.companion_of {
+    let mut hello = match &options.companion_of {
         None => Record::hello(nick, &name, policy, limit, nonce),
         Some(home) => {
             let first = home.identity();
@@ -77,6 +88,7 @@ fn attempt(
             hello
         }
     };
+    hello.room_seq = past.origin;
     #[cfg(feature = "faults")]
     halyard_ring::faults::pass(halyard_ring::faults::Point::BeforeHello);
     let welcome = greet(options, &hello, &mut producer, &mut consumer, &reply, deadline)?;
@@ -86,9 +98,11 @@ fn attempt(
         _ => return Err(ConnectError::Confused),
     }
     let limits = Limits::from(welcome.welcome());
-    let receiver = Receiver::new(consumer, Arc::clone(&reply), limits, &welcome, nick.to_owned());
-    let sender =
-        Sender::new(producer, reply, limits, welcome.client, welcome.generation, options.send_timeout);
+    let past = std::mem::take(past);
+    let next_text = past.next_text;
+    let receiver = Receiver::new(consumer, Arc::clone(&reply), limits, &welcome, nick.to_owned(), past);
+    let (client, token) = (welcome.client, welcome.generation);
+    let sender = Sender::new(producer, reply, limits, client, token, next_text, options.send_timeout);
     Ok((sender, receiver))
 }
 
@@ -102,6 +116,13 @@ fn open_control(options: &ClientOptions, deadline: Instant) -> Result<Ring<Recor
             Err(OpenError::NotFound { .. }) => return Err(no_server()),
             Err(OpenError::NotReady { .. }) if Instant::now() < deadline => std::thread::sleep(STARTING),
             Err(OpenError::NotReady { .. }) => return Err(no_server()),
+            // The ring of a dead server is being removed, or replaced, this very moment: some of its names are gone.
+            Err(_) if !holder_lives(&options.server) => return Err(no_server()),
+            Err(OpenError::Os { source, .. })
+                if source.kind() == std::io::ErrorKind::NotFound && Instant::now() < deadline =>
+            {
+                std::thread::sleep(STARTING);
+            }
             Err(error) => return Err(ConnectError::ControlRing(error)),
         }
     }
@@ -132,11 +153,16 @@ fn greet(
         #[cfg(feature = "faults")]
         halyard_ring::faults::pass(halyard_ring::faults::Point::AfterHello);
         loop {
-            match consumer.pop_timeout(until.saturating_duration_since(Instant::now())) {
+            match consumer.try_pop() {
                 Ok(record) => return Ok(record),
-                Err(PopError::TimedOut | PopError::Empty) => break,
                 Err(PopError::Closed) => return Err(no_server()),
+                Err(PopError::Empty | PopError::TimedOut) => {}
                 Err(_) => consumer.skip_damaged(),
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            // The end of the server's process ends the wait, too.
+            if left.is_zero() || consumer.wait(left) == Ok(false) && !reply.server_lives() {
+                break;
             }
         }
         reply.beat();

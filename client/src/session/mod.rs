@@ -30,20 +30,91 @@
 //! ```
 
 mod connect;
+mod heard;
 mod receiver;
 mod reply;
 mod sender;
 #[cfg(test)]
 mod tests;
+mod watch;
 
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
 use halyard_ring::chat::WelcomeBody;
 
-pub use connect::connect;
+pub use connect::{connect, resume};
+pub(crate) use heard::SPAN;
 pub use receiver::Receiver;
 pub(crate) use receiver::Waker;
+use reply::Reply;
 pub use sender::Sender;
+
+/// What a client keeps from session to session, so that a text that it sends again reaches nobody twice, and one that
+/// is sent again to it is passed over: its origin (a random number that every text bears), how many texts it has
+/// numbered, and which texts of others it has heard.
+///
+/// ```
+/// use halyard_client::{ClientOptions, ServerName, session};
+/// # let config = halyard_server::Config { name: ServerName::new(&format!("doc-past-{}", std::process::id()))?,
+/// #     ..halyard_server::Config::default() };
+/// # let name = config.name.clone();
+/// # let server = halyard_server::Server::start(config.clone())?;
+/// let options = ClientOptions::new(name, "ann");
+/// let (mut sender, receiver) = session::connect(&options)?;
+/// sender.join("lobby")?;
+/// let text = sender.next_text();
+/// let hello = halyard_client::Command::Say { text: "hello", action: false };
+/// sender.send(&hello)?;
+/// # server.stop();
+/// // The server goes before it acknowledges; there is another one.
+/// let mut past = session::Past::of(sender, receiver);
+/// # let server = halyard_server::Server::start(config)?;
+/// let (mut sender, receiver) = session::resume(&options, &mut past)?;
+/// sender.join("lobby")?;
+/// sender.resend(text, &hello)?;
+/// # drop((sender, receiver)); server.stop();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Past {
+    origin: u64,
+    next_text: u64,
+    heard: heard::Heard,
+    /// The former reply ring, whose name tells the next server that this client is on its way back.
+    former: Option<Arc<Reply>>,
+}
+
+impl Past {
+    /// That of a client which has none yet.
+    #[must_use]
+    pub fn new() -> Self {
+        // 0 would mean none.
+        let origin = RandomState::new().hash_one(0).max(1);
+        Self { origin, next_text: 1, heard: heard::Heard::default(), former: None }
+    }
+
+    /// That of a session which is over.
+    #[must_use]
+    pub fn of(sender: Sender, receiver: Receiver) -> Self {
+        let (origin, next_text) = (receiver.origin(), sender.next_text());
+        let (heard, former) = receiver.into_past();
+        Self { origin, next_text, heard, former }
+    }
+}
+
+impl fmt::Debug for Past {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Past").field("next_text", &self.next_text).finish_non_exhaustive()
+    }
+}
+
+impl Default for Past {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// What the server granted and asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +138,10 @@ pub struct Limits {
     pub policy_limit: u32,
     /// The server's process id.
     pub server_pid: u32,
+    /// Most commands that may be under way, sent and not answered.
+    pub window: u32,
+    /// Most members of a room.
+    pub room_members_max: u32,
 }
 
 impl Limits {
@@ -88,6 +163,8 @@ impl From<WelcomeBody> for Limits {
             rooms_max: body.rooms_max,
             policy_limit: body.policy_limit,
             server_pid: body.server_pid,
+            window: body.window,
+            room_members_max: body.room_members_max,
         }
     }
 }

@@ -6,13 +6,17 @@ use std::time::{Duration, Instant};
 use halyard_ring::chat::{ErrorCode, Kind, LeaveReason, Message as Checked, Reassembly, Record, flags};
 use halyard_ring::{Consumer, PopError};
 
-use super::Limits;
+use super::heard::Heard;
 use super::reply::Reply;
+use super::{Limits, Past};
 use crate::error::RecvError;
 use crate::event::{
     Ack, Answer, Delivery, Direct, Earlier, Entry, Event, Fault, Gap, Loss, Message, Presence, Refusal,
     Times, Unusable,
 };
+
+/// A server's heartbeat is late when it is this old, or four of its beats if that is more.
+const SILENT: Duration = Duration::from_secs(2);
 
 /// Takes records straight off this client's reply ring and turns them into events.
 ///
@@ -34,6 +38,13 @@ pub struct Receiver {
     long: Long,
     /// Of an earlier message: its fragments may stand apart.
     long_earlier: Long,
+    /// This client's own: see [`Past`](super::Past).
+    origin: u64,
+    heard: Heard,
+    /// The reply ring of the session before, until this client is in its room again.
+    former: Option<Arc<Reply>>,
+    repeated: u64,
+    silence: Silence,
     goodbye: Option<LeaveReason>,
     /// When the heartbeat was last stamped here.
     beaten: Instant,
@@ -56,8 +67,49 @@ struct Long {
     text: Reassembly,
     /// Only the first fragment has the nick.
     nick: String,
-    /// What all fragments of one text have in common: kind, client, message number, time.
-    key: (u16, u32, u64, u64),
+    key: Key,
+    /// The text whose fragments are passed over because it was heard before.
+    skipped: Key,
+}
+
+/// What all fragments of one text have in common: kind, client, message number, text number, time.
+type Key = (u16, u32, u64, u64, u64);
+
+fn key_of(record: &Record) -> Key {
+    (record.kind, record.client, record.room_seq, record.command, record.sent_ns)
+}
+
+/// What a wait came to.
+enum Waited {
+    /// There may be something to take, or nothing yet.
+    Look,
+    /// By [`Waker::wake`].
+    Woken,
+    /// The server has become silent (true), or is heard again.
+    Silence(bool),
+}
+
+/// Whether the server's heartbeat has stopped although its process lives: it is stopped, or hangs.
+#[derive(Default)]
+struct Silence {
+    is_silent: bool,
+    /// Since when, by this receiver's own clock, every look found it late. If this process was stopped itself, its
+    /// first look says nothing yet.
+    late_since: Option<Instant>,
+}
+
+impl Silence {
+    /// Tells of a change.
+    fn look(&mut self, age: Duration, heartbeat: Duration) -> Option<bool> {
+        if age < (4 * heartbeat).max(SILENT) {
+            self.late_since = None;
+            return std::mem::take(&mut self.is_silent).then_some(false);
+        }
+        let late_since = *self.late_since.get_or_insert_with(Instant::now);
+        let turns = !self.is_silent && late_since.elapsed() >= 2 * heartbeat;
+        self.is_silent |= turns;
+        turns.then_some(true)
+    }
 }
 
 /// What one look at the ring gave.
@@ -75,7 +127,9 @@ impl Receiver {
         limits: Limits,
         welcome: &Record,
         nick: String,
+        past: Past,
     ) -> Self {
+        let Past { origin, next_text: _, heard, former } = past;
         Self {
             consumer,
             reply,
@@ -88,6 +142,11 @@ impl Receiver {
             room: Room::default(),
             long: Long::default(),
             long_earlier: Long::default(),
+            origin,
+            heard,
+            former,
+            repeated: 0,
+            silence: Silence::default(),
             goodbye: None,
             beaten: Instant::now(),
         }
@@ -109,6 +168,33 @@ impl Receiver {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// How many texts were passed over in this session because this client had heard them before: their sender lost
+    /// its server and sent again what that one had not acknowledged.
+    #[must_use]
+    pub fn repeated(&self) -> u64 {
+        self.repeated
+    }
+
+    #[cfg(test)]
+    pub(super) fn heard_before(&mut self, origin: u64, text: u64) {
+        self.heard.note(origin, text);
+    }
+
+    pub(super) fn origin(&self) -> u64 {
+        self.origin
+    }
+
+    /// The server need not wait for this client: it is where it wants to be.
+    pub(crate) fn is_back(&mut self) {
+        self.former = None;
+    }
+
+    pub(super) fn into_past(self) -> (Heard, Option<Arc<Reply>>) {
+        // A ring that was kept for a server which died, too, still says that this client is on its way.
+        let Self { heard, former, reply, .. } = self;
+        (heard, former.or(Some(reply)))
     }
 
     /// A handle for other threads to end a wait of this receiver.
@@ -161,33 +247,44 @@ impl Receiver {
             if left.is_zero() {
                 return Ok(None);
             }
-            if !self.wait(now, left)? {
-                return Ok(None);
+            match self.wait(now, left)? {
+                Waited::Look => {}
+                Waited::Woken => return Ok(None),
+                Waited::Silence(true) => {
+                    let server_pid = self.limits.server_pid;
+                    return Ok(Some(each(Event::ServerSilent {
+                        server_pid,
+                        since: self.reply.server_silent(),
+                    })));
+                }
+                Waited::Silence(false) => return Ok(Some(each(Event::ServerBack))),
             }
         }
     }
 
-    /// Waits in pieces short enough to stamp the heartbeat between them. False: woken by [`Waker::wake`].
-    fn wait(&mut self, now: Instant, left: Duration) -> Result<bool, RecvError> {
+    /// Waits in pieces short enough to stamp the heartbeat between them.
+    fn wait(&mut self, now: Instant, left: Duration) -> Result<Waited, RecvError> {
         let every = self.limits.beat_every();
         if now.duration_since(self.beaten) >= every / 2 {
             self.beaten = now;
             self.reply.beat();
         }
         let piece = left.min(every);
-        match self.consumer.wait(piece) {
-            Ok(true) => Ok(true),
-            Ok(false) if now.elapsed() < piece => Ok(false),
-            Ok(false) => {
-                // What a server left in the ring when it died is delivered first.
-                if !self.reply.server_lives() && !self.consumer.wait(Duration::ZERO).unwrap_or(true) {
-                    return Err(RecvError::Over(self.loss(Loss::ServerDied)));
-                }
-                Ok(true)
-            }
-            // The next step finds the same and deals with it.
-            Err(_) => Ok(true),
+        let Ok(false) = self.consumer.wait(piece) else {
+            // A record, or something that the next step finds, too, and deals with.
+            return Ok(Waited::Look);
+        };
+        // What a server left in the ring when it died is delivered first. Its end wakes this thread.
+        if !self.reply.server_lives() {
+            return match self.consumer.wait(Duration::ZERO) {
+                Ok(false) => Err(RecvError::Over(self.loss(Loss::ServerDied))),
+                _ => Ok(Waited::Look),
+            };
         }
+        if let Some(is_silent) = self.silence.look(self.reply.server_silent(), self.limits.heartbeat) {
+            return Ok(Waited::Silence(is_silent));
+        }
+        Ok(if now.elapsed() < piece { Waited::Woken } else { Waited::Look })
     }
 
     fn loss(&self, otherwise: Loss) -> Loss {
@@ -229,7 +326,7 @@ impl Receiver {
         let mut gap = Gap { first_number, last_number, ..Gap::default() };
         if self.long.text.is_partial() {
             // The rest of this message is among what is missing.
-            let (kind, _, seq, _) = self.long.key;
+            let (kind, _, seq, ..) = self.long.key;
             self.long.text.clear();
             if kind == Kind::Message.wire() {
                 (gap.first_seq, gap.last_seq) = (seq, seq);
@@ -240,7 +337,8 @@ impl Receiver {
 
     /// Turns the record into an event. Its number has been checked.
     fn take_in(&mut self) -> Step<'_> {
-        let Self { record, room, long, long_earlier, held, goodbye, .. } = self;
+        let Self { record, reply, room, long, long_earlier, held, heard, former, repeated, goodbye, .. } =
+            self;
         let checked = match record.check() {
             Ok(checked) => checked,
             Err(bad) => return Step::Event(unusable(record, Fault::Bad(bad))),
@@ -261,13 +359,16 @@ impl Receiver {
                         }
                     }
                 }
-                match long.gather(record, checked) {
+                if long.passes_over(record, heard, repeated) {
+                    return Step::Nothing;
+                }
+                match long.gather(record, checked, heard) {
                     Err(unusable) => Event::Unusable(unusable),
                     Ok(None) => return Step::Nothing,
                     Ok(Some((nick, text))) => Event::Message(message(record, &room.name, nick, text)),
                 }
             }
-            Kind::Earlier => match long_earlier.gather(record, checked) {
+            Kind::Earlier => match long_earlier.gather(record, checked, heard) {
                 Err(unusable) => Event::Unusable(unusable),
                 Ok(None) => return Step::Nothing,
                 Ok(Some((nick, text))) => Event::Earlier(Earlier {
@@ -277,7 +378,8 @@ impl Receiver {
                     message: message(record, "", nick, text),
                 }),
             },
-            Kind::Direct => match long.gather(record, checked) {
+            Kind::Direct if long.passes_over(record, heard, repeated) => return Step::Nothing,
+            Kind::Direct => match long.gather(record, checked, heard) {
                 Err(unusable) => Event::Unusable(unusable),
                 Ok(None) => return Step::Nothing,
                 Ok(Some((nick, text))) => Event::Direct(Direct {
@@ -292,13 +394,18 @@ impl Receiver {
             Kind::Ack => match Kind::from_wire(record.code).filter(|kind| kind.is_command()) {
                 None => unusable(record, Fault::Meaning),
                 Some(kind) => {
+                    reply.note_answer(record.command);
                     room.answered(kind, record, checked.text);
+                    if kind == Kind::Join {
+                        *former = None;
+                    }
                     Event::Answer(Answer { command: record.command, result: Ok(ack(kind, record, checked)) })
                 }
             },
             Kind::Error => match ErrorCode::from_wire(record.code) {
                 None => unusable(record, Fault::Meaning),
                 Some(code) => {
+                    reply.note_answer(record.command);
                     let refusal = Refusal { code, text: checked.text };
                     Event::Answer(Answer { command: record.command, result: Err(refusal) })
                 }
@@ -377,17 +484,36 @@ impl Room {
 }
 
 impl Long {
+    /// Whether the record belongs to a text that was heard before.
+    #[inline]
+    fn passes_over(&mut self, record: &Record, heard: &Heard, repeated: &mut u64) -> bool {
+        if record.frag > 0 {
+            return key_of(record) == self.skipped;
+        }
+        let passes = heard.has(record.origin(), record.command);
+        if passes {
+            *repeated += 1;
+            self.text.clear();
+        }
+        if record.frags > 1 {
+            self.skipped = if passes { key_of(record) } else { Key::default() };
+        }
+        passes
+    }
+
     /// Nick and text if this record completes a text; `None` if more is to come.
     fn gather<'a>(
         &'a mut self,
         record: &'a Record,
         checked: Checked<'a>,
+        heard: &mut Heard,
     ) -> Result<Option<(&'a str, &'a str)>, Unusable> {
         if record.frags == 1 {
             self.text.clear();
+            note(heard, record);
             return Ok(Some((checked.nick, checked.text)));
         }
-        let key = (record.kind, record.client, record.room_seq, record.sent_ns);
+        let key = key_of(record);
         if record.frag == 0 {
             checked.nick.clone_into(&mut self.nick);
             self.key = key;
@@ -395,10 +521,22 @@ impl Long {
             self.text.clear();
         }
         match self.text.add(record.frag, record.frags, checked.text) {
-            Ok(Some(text)) => Ok(Some((self.nick.as_str(), text))),
+            Ok(Some(text)) => {
+                // Not before it is whole: a server may be killed between two fragments.
+                note(heard, record);
+                Ok(Some((self.nick.as_str(), text)))
+            }
             Ok(None) => Ok(None),
             Err(()) => Err(Unusable { number: record.number, why: Fault::Fragment }),
         }
+    }
+}
+
+/// Notes that the record's text was heard. What is told of earlier was not: it may come yet.
+#[inline]
+fn note(heard: &mut Heard, record: &Record) {
+    if record.kind != Kind::Earlier.wire() {
+        heard.note(record.origin(), record.command);
     }
 }
 

@@ -1,11 +1,12 @@
 //! What the two halves share: the reply ring that this client made, and the watch over the server's life.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use halyard_ring::chat::{Record, SCHEMA, ServerName, control_ring, reply_ring};
-use halyard_ring::{Beat, CreateError, Pidfd, Ring, RingOptions, RingView};
+use halyard_ring::{Beat, CreateError, Ring, RingOptions, RingView};
 
+use super::watch::Watch;
 use crate::error::ConnectError;
 
 /// Tells apart the reply rings of one process.
@@ -19,7 +20,9 @@ pub(crate) struct Reply {
     ring: Ring<Record>,
     control: Ring<Record>,
     server: ServerName,
-    process: Option<Pidfd>,
+    process: Option<Watch>,
+    /// The highest number of a command that was answered. HELLO was number 1.
+    answered: AtomicU64,
 }
 
 impl Reply {
@@ -35,8 +38,14 @@ impl Reply {
             let name = reply_ring(server, &id).expect("digits and a dash make a ring name");
             match Ring::create(&name, &options) {
                 Ok(ring) => {
-                    let process = control.creator().and_then(|process| Pidfd::open(process).ok());
-                    return Ok(Self { ring, control, server: server.clone(), process });
+                    let process = control.creator().map(|process| Watch::new(process, &ring));
+                    return Ok(Self {
+                        ring,
+                        control,
+                        server: server.clone(),
+                        process,
+                        answered: AtomicU64::new(1),
+                    });
                 }
                 // A former process of this pid left it, or one of another pid namespace has it.
                 Err(CreateError::Exists { .. }) => {}
@@ -50,8 +59,8 @@ impl Reply {
     pub(super) fn heap(capacity: u32) -> Self {
         let ring = Ring::heap(&RingOptions::spsc(capacity));
         let control = Ring::heap(&RingOptions::mpsc(16));
-        let process = Pidfd::open(halyard_ring::ProcessId::current()).ok();
-        Self { ring, control, server: ServerName::default(), process }
+        let process = Some(Watch::new(halyard_ring::ProcessId::current(), &ring));
+        Self { ring, control, server: ServerName::default(), process, answered: AtomicU64::new(1) }
     }
 
     pub(crate) fn ring(&self) -> &Ring<Record> {
@@ -67,13 +76,31 @@ impl Reply {
         self.ring.beat(Beat::Creator);
     }
 
+    /// The receiver has seen an answer.
+    pub(super) fn note_answer(&self, command: u64) {
+        // One receiver, so nobody else stores; nothing is published by it but the number.
+        if command > self.answered.load(Ordering::Relaxed) {
+            self.answered.store(command, Ordering::Relaxed);
+        }
+    }
+
+    /// The highest number of a command that was answered.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// How long ago the server last stamped its heartbeat.
+    pub(super) fn server_silent(&self) -> Duration {
+        self.control.last_beat(Beat::Creator).unwrap_or_default()
+    }
+
     /// Whether the server lives. Where there is no handle on its process (another pid namespace), the lock on the
     /// control ring says so, which the kernel drops with the process; since that lock may be a successor's already,
     /// the heartbeat is looked at, too.
     pub(crate) fn server_lives(&self) -> bool {
         match &self.process {
-            Some(process) => !process.has_ended(),
-            None => {
+            Some(process) if process.is_certain() => !process.has_ended(),
+            _ => {
                 holder_lives(&self.server)
                     && self.control.last_beat(Beat::Creator).is_none_or(|age| age < SILENT)
             }

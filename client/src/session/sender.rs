@@ -1,7 +1,7 @@
 //! The half that commands go through.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use halyard_ring::chat::{Record, flags, fragments};
 use halyard_ring::{Producer, PushError, monotonic_ns};
@@ -10,6 +10,13 @@ use super::Limits;
 use super::reply::Reply;
 use crate::command::Command;
 use crate::error::SendError;
+
+/// A full control ring is waited for in pieces of this.
+const SPACE: Duration = Duration::from_millis(50);
+/// How often it is looked whether answers have come while too many commands are under way.
+const ANSWERS: Duration = Duration::from_micros(100);
+/// The server remembers that many commands of a client: an older one cannot be sent again.
+const WINDOW: u64 = 64;
 
 /// Sends commands straight into the server's control ring.
 ///
@@ -26,6 +33,10 @@ pub struct Sender {
     /// Head of every record to come: client id and token are in place.
     record: Record,
     next: u64,
+    /// The number of the next text: see [`Past`](super::Past).
+    next_text: u64,
+    /// The text numbers of the last commands, by command number: 0 for one that is no text.
+    texts: [u64; WINDOW as usize],
     timeout: Duration,
     beat_every_ns: u64,
     last_beat_ns: u64,
@@ -39,6 +50,7 @@ impl Sender {
         limits: Limits,
         client: u32,
         token: u32,
+        next_text: u64,
         timeout: Duration,
     ) -> Self {
         let mut record = <Record as zerocopy::FromZeros>::new_zeroed();
@@ -52,6 +64,8 @@ impl Sender {
             limits,
             record,
             next: 2,
+            next_text,
+            texts: [0; WINDOW as usize],
             timeout,
             beat_every_ns,
             last_beat_ns: 0,
@@ -186,8 +200,29 @@ impl Sender {
     pub fn send<T: AsRef<str>>(&mut self, command: &Command<T>) -> Result<u64, SendError> {
         command.check()?;
         let number = self.take_number();
-        self.push(number, command, 0)?;
+        let text = if command.is_text() { self.take_text_number() } else { 0 };
+        self.push(number, text, command, 0)?;
         Ok(number)
+    }
+
+    /// Sends a text of an earlier session that was not acknowledged there, under the number that it had among this
+    /// client's texts (see [`next_text`](Self::next_text)). Receivers that heard it then pass over it. Returns the
+    /// command's number in this session.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn resend<T: AsRef<str>>(&mut self, text: u64, command: &Command<T>) -> Result<u64, SendError> {
+        command.check()?;
+        let number = self.take_number();
+        self.push(number, text, command, 0)?;
+        Ok(number)
+    }
+
+    /// The number that the next text (SAY or DM) will have among this client's texts. Texts are numbered from 1, and on
+    /// from session to session if one [resumes](super::resume) the other.
+    #[must_use]
+    pub fn next_text(&self) -> u64 {
+        self.next_text
     }
 
     /// Sends a command again, under the number it had. The server acts on each number once and answers as often as
@@ -196,7 +231,8 @@ impl Sender {
     /// # Errors
     /// See [`SendError`].
     pub fn send_again<T: AsRef<str>>(&mut self, number: u64, command: &Command<T>) -> Result<(), SendError> {
-        self.push(number, command, flags::RETRY)
+        let text = self.texts[(number % WINDOW) as usize];
+        self.push(number, text, command, flags::RETRY)
     }
 
     /// Sends a command under a number that [`take_number`](Self::take_number) gave: for those who must note the
@@ -204,9 +240,19 @@ impl Sender {
     pub(crate) fn send_as<T: AsRef<str>>(
         &mut self,
         number: u64,
+        text: u64,
         command: &Command<T>,
     ) -> Result<(), SendError> {
-        self.push(number, command, 0)
+        self.push(number, text, command, 0)
+    }
+
+    fn take_text_number(&mut self) -> u64 {
+        self.next_text += 1;
+        self.next_text - 1
+    }
+
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next
     }
 
     pub(crate) fn take_number(&mut self) -> u64 {
@@ -221,7 +267,17 @@ impl Sender {
         self.last_beat_ns = monotonic_ns();
     }
 
-    fn push<T: AsRef<str>>(&mut self, number: u64, command: &Command<T>, flag: u16) -> Result<(), SendError> {
+    fn push<T: AsRef<str>>(
+        &mut self,
+        number: u64,
+        text_number: u64,
+        command: &Command<T>,
+        flag: u16,
+    ) -> Result<(), SendError> {
+        if flag & flags::RETRY == 0 && !matches!(command, Command::Quit) {
+            self.await_window(number)?;
+        }
+        self.texts[(number % WINDOW) as usize] = text_number;
         let (nick, text, action) = command.parts();
         #[cfg(feature = "faults")]
         if matches!(command, Command::Quit) {
@@ -236,6 +292,7 @@ impl Sender {
         record.kind = command.kind().wire();
         record.flags = flag | if action { flags::ACTION } else { 0 };
         record.command = number;
+        record.number = text_number;
         record.sent_ns = now;
         (record.count, record.room_seq) = match command {
             Command::History { count, before, .. } => (*count, *before),
@@ -265,7 +322,7 @@ impl Sender {
     fn push_record(&mut self) -> Result<(), SendError> {
         let used = self.record.used();
         let pushed = match self.producer.try_push_prefix(&self.record, used) {
-            Err(PushError::Full(_)) => self.producer.push_prefix_timeout(&self.record, used, self.timeout),
+            Err(PushError::Full(_)) => self.push_waiting(used),
             other => other,
         };
         pushed.map_err(|error| match error {
@@ -273,6 +330,38 @@ impl Sender {
             PushError::Full(_) | PushError::TimedOut(_) => SendError::Full { waited: self.timeout },
             _ => SendError::Damaged,
         })
+    }
+
+    /// Waits while more commands are under way than the server allows.
+    fn await_window(&self, number: u64) -> Result<(), SendError> {
+        let window = u64::from(self.limits.window.max(1));
+        let is_open = || number.saturating_sub(self.reply.answered()) <= window;
+        let began = Instant::now();
+        while !is_open() {
+            if !self.reply.server_lives() {
+                return Err(SendError::Closed);
+            }
+            if began.elapsed() >= self.timeout {
+                return Err(SendError::Unanswered { window: self.limits.window });
+            }
+            std::thread::sleep(ANSWERS);
+        }
+        Ok(())
+    }
+
+    /// Waits for space, in pieces, since a dead server makes none.
+    fn push_waiting(&mut self, used: usize) -> Result<(), PushError<()>> {
+        let began = Instant::now();
+        loop {
+            let left = self.timeout.saturating_sub(began.elapsed());
+            match self.producer.push_prefix_timeout(&self.record, used, left.min(SPACE)) {
+                Err(PushError::TimedOut(())) if !self.reply.server_lives() => {
+                    return Err(PushError::Closed(()));
+                }
+                Err(PushError::TimedOut(())) if left > SPACE => {}
+                other => return other,
+            }
+        }
     }
 }
 

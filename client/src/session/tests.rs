@@ -7,7 +7,7 @@ use halyard_ring::chat::{ErrorCode, Kind, LeaveReason, LostBody, Record, Welcome
 use halyard_ring::{Consumer, Producer};
 
 use super::reply::Reply;
-use super::{Limits, Receiver, Sender};
+use super::{Limits, Past, Receiver, Sender};
 use crate::command::Command;
 use crate::event::{Event, Fault, Gap, Loss, Lost, Unusable};
 
@@ -34,12 +34,15 @@ fn session() -> (Server, Sender, Receiver) {
         rooms_max: 10,
         policy_limit: 0,
         server_pid: std::process::id(),
+        window: 64,
+        room_members_max: 10,
     });
     let limits = Limits::from(welcome.welcome());
     let consumer = reply.ring().consumer().unwrap();
-    let receiver = Receiver::new(consumer, Arc::clone(&reply), limits, &welcome, "ann".to_owned());
+    let receiver =
+        Receiver::new(consumer, Arc::clone(&reply), limits, &welcome, "ann".to_owned(), Past::new());
     let producer = reply.control().producer().unwrap();
-    let sender = Sender::new(producer, Arc::clone(&reply), limits, 7, 99, Duration::ZERO);
+    let sender = Sender::new(producer, Arc::clone(&reply), limits, 7, 99, 1, Duration::ZERO);
     let commands = reply.control().consumer().unwrap();
     let server = Server { producer: reply.ring().producer().unwrap(), commands, reply, next: 2 };
     (server, sender, receiver)
@@ -54,12 +57,19 @@ impl Server {
 
     /// Says `text` as message `seq` of room 1, in as many records as it takes; only those that `which` picks arrive.
     fn say(&mut self, seq: u64, text: &str, which: impl Fn(usize) -> bool) {
+        self.say_as(seq, text, (0, 0), which);
+    }
+
+    /// The same for a text with an origin and a number.
+    fn say_as(&mut self, seq: u64, text: &str, id: (u64, u64), which: impl Fn(usize) -> bool) {
         let frags = fragments(3, text).count();
         for (index, piece) in fragments(3, text).enumerate() {
             let mut record = Record::new(Kind::Message).with_body(if index == 0 { "bob" } else { "" }, piece);
             (record.room, record.room_seq, record.client) = (1, seq, 8);
             (record.frag, record.frags) = (index as u8, frags as u8);
             record.sent_ns = seq;
+            record.set_origin(id.0);
+            record.command = id.1;
             if which(index) { self.send(record) } else { self.next += 1 }
         }
     }
@@ -204,6 +214,47 @@ fn after_the_end_everything_before_it_is_still_delivered() {
 }
 
 #[test]
+fn what_was_heard_from_an_earlier_server_is_passed_over() {
+    let (mut server, _sender, mut receiver) = session();
+    server.joined(2, 1, "lobby", 0);
+    receiver.heard_before(77, 3);
+    let mut seq = 0;
+    let mut say = |server: &mut Server, text_number: u64, text: &str| {
+        seq += 1;
+        server.say_as(seq, text, (77, text_number), |_| true);
+    };
+    say(&mut server, 3, "doubled");
+    say(&mut server, 4, &"long ".repeat(100));
+    say(&mut server, 4, &"long ".repeat(100));
+    say(&mut server, 2, "overtaken");
+    let mut direct = Record::new(Kind::Direct).with_body("bob", "told before");
+    direct.command = 4;
+    direct.set_origin(77);
+    server.send(direct);
+    say(&mut server, 0, "without a number");
+    say(&mut server, 0, "without a number");
+    assert_eq!(next(&mut receiver), "answer 2 true");
+    assert_eq!(next(&mut receiver), "lobby 2 bob 500");
+    assert_eq!(next(&mut receiver), "lobby 4 bob 9");
+    assert_eq!(next(&mut receiver), "lobby 5 bob 16");
+    assert_eq!(next(&mut receiver), "lobby 6 bob 16");
+    assert_eq!(next(&mut receiver), "nothing");
+    assert_eq!(receiver.repeated(), 3);
+}
+
+#[test]
+fn half_a_text_was_not_heard() {
+    let (mut server, _sender, mut receiver) = session();
+    server.joined(2, 1, "lobby", 0);
+    // The server was killed between two fragments; the next one says it again.
+    server.say_as(1, &"x".repeat(400), (77, 1), |index| index < 2);
+    server.next -= 1;
+    server.say_as(2, &"x".repeat(400), (77, 1), |_| true);
+    assert_eq!(next(&mut receiver), "answer 2 true");
+    assert_eq!(next(&mut receiver), "lobby 2 bob 400");
+}
+
+#[test]
 fn an_error_names_its_command_and_code() {
     let (mut server, _sender, mut receiver) = session();
     let mut error = Record::new(Kind::Error).with_body("", "you are in no room");
@@ -226,9 +277,9 @@ fn commands_are_numbered_and_bear_the_token() {
     assert_eq!((join.kind, join.command, join.client, join.generation), (Kind::Join.wire(), 2, 7, 99));
     assert_eq!(pop().flags, flags::ACTION);
     let again = pop();
-    assert_eq!((again.command, again.flags), (3, flags::ACTION | flags::RETRY));
+    assert_eq!((again.command, again.number, again.flags), (3, 1, flags::ACTION | flags::RETRY));
     let parts = [pop(), pop(), pop()];
-    assert!(parts.iter().all(|part| part.command == 4 && part.frags == 3));
+    assert!(parts.iter().all(|part| part.command == 4 && part.number == 2 && part.frags == 3));
     assert_eq!(parts.map(|part| part.frag), [0, 1, 2]);
     assert_eq!(parts[0].check().unwrap().nick, "bob");
     assert_eq!(parts.iter().map(|part| part.check().unwrap().text.len()).sum::<usize>(), 400);

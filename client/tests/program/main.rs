@@ -5,6 +5,7 @@ mod chat;
 mod ends;
 mod history;
 mod hosting;
+mod kills;
 mod outages;
 mod pipes;
 mod script;

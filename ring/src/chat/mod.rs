@@ -20,7 +20,7 @@ pub use text::{
 };
 
 /// Version of the chat protocol: the kinds, their fields and their order. HELLO carries it, the server compares.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Schema tag of a ring that carries [`Record`]s, kept in the segment header: `"CHATREC"` and the version.
 pub const SCHEMA: u64 = u64::from_le_bytes(*b"CHATREC\x01");

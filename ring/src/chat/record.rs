@@ -28,9 +28,10 @@ pub struct Record {
     /// Bytes of `body` in use.
     pub len: u16,
     /// To a client: this record's number in the client's ring, from 1, without holes unless records were lost
-    /// (REFUSED: 0). From a client: HELLO's nonce, else 0.
+    /// (REFUSED: 0). From a client: HELLO's nonce; SAY and DM: the text's number (see [`origin`](Self::origin)).
     pub number: u64,
-    /// From a client: the command's number, from 1. To a client: the number of the command this answers, else 0.
+    /// From a client: the command's number, from 1. To a client: the number of the command this answers; MESSAGE and
+    /// DIRECT: the text's number, as its sender gave it.
     pub command: u64,
     /// The client that sends, or that the record is about. ROOM: how many rooms there are. HELLO of a companion: its
     /// first session.
@@ -50,12 +51,13 @@ pub struct Record {
     /// Zero.
     pub spare: u8,
     /// A count that the kind defines (members of a room, entries of a list; HELLO: the overflow policy's limit;
-    /// HISTORY: the most messages that are wanted).
+    /// HISTORY: the most messages that are wanted). MESSAGE, DIRECT: the low half of the sender's
+    /// [`origin`](Self::origin).
     pub count: u32,
-    /// Zero.
-    pub spare2: u32,
+    /// MESSAGE, DIRECT: the high half of the sender's origin. Else zero.
+    pub high: u32,
     /// The message's number in its room, from 1. MEMBER, ROOM: the entry's index, from 1. HISTORY: the number that
-    /// the messages must be below, 0 for any.
+    /// the messages must be below, 0 for any. HELLO: the client's [`origin`](Self::origin).
     pub room_seq: u64,
     /// When the sender pushed it, nanoseconds of CLOCK_MONOTONIC.
     pub sent_ns: u64,
@@ -206,6 +208,10 @@ wire_enum! {
         TooManyRooms = 17,
         /// Fragments were missing when another command came, or came out of order.
         FragmentLost = 18,
+        /// The room has as many members as the server lets in.
+        RoomFull = 19,
+        /// The client has more commands under way than the server's window allows.
+        TooFast = 20,
     }
 }
 
@@ -226,6 +232,8 @@ wire_enum! {
         Misbehaved = 6,
         /// The server shut down.
         Shutdown = 7,
+        /// It sent far more commands than it may have under way.
+        Flooded = 8,
     }
 }
 
@@ -263,6 +271,10 @@ pub struct WelcomeBody {
     pub policy_limit: u32,
     /// The server's process id.
     pub server_pid: u32,
+    /// Most commands that the client may have sent and not seen answered.
+    pub window: u32,
+    /// Most members of a room.
+    pub room_members_max: u32,
 }
 
 /// Body of LOST: what one run of lost records contained.
@@ -428,7 +440,22 @@ impl Record {
         self.nick_len = 0;
     }
 
-    /// A HELLO of this protocol version.
+    /// MESSAGE, DIRECT: the sender's origin, a random number that the sender keeps from one session to the next, also
+    /// to another server; 0 if it gave none.
+    ///
+    /// Origin and text number (`command`) together are the same whenever, and by whatever server, a text is delivered:
+    /// so a receiver knows one that it has already.
+    #[must_use]
+    pub fn origin(&self) -> u64 {
+        u64::from(self.count) | u64::from(self.high) << 32
+    }
+
+    /// Sets the [`origin`](Self::origin) of a MESSAGE or DIRECT.
+    pub fn set_origin(&mut self, origin: u64) {
+        (self.count, self.high) = (origin as u32, (origin >> 32) as u32);
+    }
+
+    /// A HELLO of this protocol version. It gives no origin (`room_seq`).
     #[must_use]
     pub fn hello(nick: &str, ring: &str, policy: OverflowPolicy, limit: u32, nonce: u64) -> Self {
         let mut record = Self::new(Kind::Hello).with_body(nick, ring);
@@ -468,6 +495,14 @@ mod tests {
         assert_eq!(record.used(), 80 + 8);
         assert_eq!(Record::used_from_prefix(&record.as_bytes()[..48]), 88);
         assert_eq!(record.check().map(|m| (m.nick, m.text)), Ok(("ann", "hello")));
+    }
+
+    #[test]
+    fn an_origin_is_one_number_of_eight_bytes() {
+        let mut record = Record::new(Kind::Message);
+        record.set_origin(0x0123_4567_89ab_cdef);
+        assert_eq!(record.origin(), 0x0123_4567_89ab_cdef);
+        assert_eq!(record.as_bytes()[40..48], 0x0123_4567_89ab_cdef_u64.to_le_bytes());
     }
 
     #[test]

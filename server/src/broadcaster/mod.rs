@@ -19,6 +19,7 @@ use halyard_ring::chat::{ErrorCode, Kind, Record};
 use halyard_ring::{Consumer, PopError, Producer, Ring, monotonic_ns};
 
 use crate::audit::Auditor;
+use crate::inflight::InFlight;
 use crate::job::{Job, NONE, Op};
 use crate::notice::{Notice, Notices};
 use crate::stats::{BroadcasterCounters, Counters};
@@ -56,6 +57,7 @@ pub(crate) struct Parts {
     pub(crate) counters: Arc<Counters>,
     /// Counts the broadcasters that have come to an [`Op::Barrier`].
     pub(crate) barrier: Arc<AtomicUsize>,
+    pub(crate) in_flight: Arc<InFlight>,
 }
 
 /// One broadcaster thread's state.
@@ -198,7 +200,10 @@ impl Broadcaster {
         let now = monotonic_ns();
         job.record.delivered_ns = now;
         match job.op() {
-            Some(Op::Room) => self.room(job, now),
+            Some(Op::Room) => {
+                self.room(job, job.aux, now);
+            }
+            Some(Op::Say) => self.say(job, now),
             Some(Op::One) => self.one(job, now),
             Some(Op::Direct) => self.direct(job, now),
             Some(Op::Series) => {
@@ -249,17 +254,18 @@ impl Broadcaster {
         self.group.len() == usize::from(record.frags)
     }
 
-    fn room(&mut self, job: &mut Job, now: u64) {
-        let command = std::mem::take(&mut job.record.command);
+    /// Delivers to this broadcaster's members of a room, except the one in slot `except`. False if more fragments of
+    /// the text are to come.
+    fn room(&mut self, job: &mut Job, except: u32, now: u64) -> bool {
         if job.record.frags > 1 && !self.gather(&job.record) {
-            return;
+            return false;
         }
         let single = job.record.frags == 1;
         let mut delivered = 0;
         let members = self.rooms.get(job.room as usize).map_or(0, Vec::len);
         for index in 0..members {
             let slot = self.rooms[job.room as usize][index];
-            if slot == job.aux {
+            if slot == except {
                 continue;
             }
             if index % STAMP_EVERY == STAMP_EVERY - 1 {
@@ -281,13 +287,28 @@ impl Broadcaster {
             self.after_delivery(slot, now);
         }
         self.counters().delivered.add(delivered);
-        if job.slot != NONE {
-            let mut ack = Record::new(Kind::Ack);
-            (ack.code, ack.command) = (Kind::Say.wire(), command);
-            (ack.room, ack.room_seq) = (job.record.room, job.record.room_seq);
-            (ack.sent_ns, ack.routed_ns) = (job.record.sent_ns, job.record.routed_ns);
-            ack.delivered_ns = job.record.delivered_ns;
-            self.answer(job.slot, &mut ack, now);
+        true
+    }
+
+    fn say(&mut self, job: &mut Job, now: u64) {
+        if !self.room(job, NONE, now) || job.aux != NONE && !self.parts.in_flight.delivered(job.aux) {
+            return;
+        }
+        // Now it lies in every member's ring.
+        let mut ack = Record::new(Kind::Ack);
+        (ack.code, ack.command) = (Kind::Say.wire(), job.command);
+        (ack.room, ack.room_seq) = (job.record.room, job.record.room_seq);
+        (ack.sent_ns, ack.routed_ns) = (job.record.sent_ns, job.record.routed_ns);
+        ack.delivered_ns = job.record.delivered_ns;
+        let Job { slot, home, command, record: Record { client: id, .. }, .. } = *job;
+        if home as usize == self.parts.index {
+            // It may have left since, and another one come.
+            if self.outlet(slot).is_some_and(|outlet| outlet.id == id) {
+                self.answer(slot, &mut ack, now);
+            }
+        } else {
+            let origin = Origin { id, slot, broadcaster: home, command };
+            self.settled.push(Settled { origin, verdict: ack });
         }
     }
 
@@ -315,7 +336,7 @@ impl Broadcaster {
 
     fn again(&mut self, job: &Job, now: u64) {
         let known = self.outlet(job.slot).and_then(|outlet| outlet.answers.of(job.record.command));
-        // Not known: a direct message whose fate is open. Its answer will come.
+        // Not known: a message that is still on its way to somebody. Its answer will come.
         if let Some(mut record) = known {
             record.delivered_ns = now;
             record.routed_ns = job.record.routed_ns;
@@ -324,11 +345,11 @@ impl Broadcaster {
     }
 
     fn direct(&mut self, job: &mut Job, now: u64) {
-        let command = std::mem::take(&mut job.record.command);
+        let command = job.command;
         if !self.gather(&job.record) {
             return;
         }
-        let origin = Origin { id: job.record.client, slot: job.aux, broadcaster: job.room, command };
+        let origin = Origin { id: job.record.client, slot: job.aux, broadcaster: job.home, command };
         let settled = match self.outlets.get_mut(job.slot as usize) {
             Some(Some(outlet)) => {
                 self.group.iter_mut().for_each(|record| record.delivered_ns = now);

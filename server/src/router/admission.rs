@@ -10,6 +10,7 @@ use halyard_ring::chat::{
 use halyard_ring::{ProcessId, monotonic_ns};
 
 use super::Router;
+use super::fair::Share;
 use super::session::{Long, Session, Window};
 use crate::audit::Line;
 use crate::broadcaster::{Arrival, Overflow};
@@ -17,7 +18,7 @@ use crate::history::ANSWER_RECORDS;
 use crate::job::Op;
 use crate::registry::Client;
 use crate::steward::{Chore, Opened, Outcome, Reply};
-use crate::wire::{error_text, refusal};
+use crate::wire::{error_text, hello_parts, refusal};
 
 /// What became of a HELLO, by reply ring and nonce.
 pub(super) enum Greeting {
@@ -40,12 +41,13 @@ const OPENING_MAX: usize = 4096;
 
 impl Router {
     pub(super) fn hello(&mut self, record: &Record) {
-        let Ok(message) = record.check() else {
+        let Some((_, ring)) = hello_parts(record) else {
+            // It does not say whom to answer.
             self.parts.counters.router.malformed.add(1);
             self.nonsense(record, "malformed HELLO");
             return;
         };
-        let key = (message.text.to_owned(), record.number);
+        let key = (ring.to_owned(), record.number);
         match self.greetings.get(&key) {
             Some(Greeting::Opening) => return,
             Some(&Greeting::Welcomed(slot)) => {
@@ -68,15 +70,17 @@ impl Router {
 
     /// The steward has opened the reply ring of a HELLO, or could not.
     pub(super) fn opened(&mut self, Opened { hello, outcome }: Opened) {
-        let (nick, ring) = hello.check().map_or(("", ""), |message| (message.nick, message.text));
+        let (nick, ring) = hello_parts(&hello).unwrap_or_default();
         let key = (ring.to_owned(), hello.number);
+        let text = String::from_utf8_lossy(nick);
+        let nick = core::str::from_utf8(nick).map_err(|_| &*text);
         let (reply, refused) = match outcome {
             Outcome::Unreachable(why) => {
                 self.greetings.remove(&key);
-                self.note_refusal(nick, None, &why);
+                self.note_refusal(&text, None, &why);
                 return;
             }
-            Outcome::Unfit(reply, why) => (reply, Err((ErrorCode::RingInvalid, why))),
+            Outcome::Unfit(reply, code, why) => (reply, Err((code, why))),
             Outcome::Usable(reply) => {
                 let judged = self.judge(&hello, nick, reply.process);
                 (reply, judged)
@@ -84,13 +88,13 @@ impl Router {
         };
         match refused {
             Ok(welcome) => {
-                let slot = self.admit(reply, welcome, key.clone());
+                let slot = self.admit(reply, welcome, hello.room_seq, key.clone());
                 self.greetings.insert(key, Greeting::Welcomed(slot));
                 self.welcome(slot);
             }
             Err((code, why)) => {
                 self.greetings.remove(&key);
-                self.note_refusal(nick, Some(reply.process), &why);
+                self.note_refusal(&text, Some(reply.process), &why);
                 // Its ring has no other writer: this one attached for it and leaves with the answer.
                 let Reply { mut producer, .. } = reply;
                 let mut record = refusal(Kind::Refused, code, hello.command, &why);
@@ -113,11 +117,12 @@ impl Router {
         });
     }
 
-    /// Whether this client is let in, under what nick and with what overflow policy.
+    /// Whether this client is let in, under what nick and with what overflow policy. `nick` is an error if it is no
+    /// UTF-8.
     fn judge(
         &mut self,
         hello: &Record,
-        nick: &str,
+        nick: Result<&str, &str>,
         process: ProcessId,
     ) -> Result<Welcome, (ErrorCode, String)> {
         let plain = |code: ErrorCode| (code, error_text(code).to_owned());
@@ -129,6 +134,11 @@ impl Router {
                 format!("the client speaks chat protocol {}, this server {PROTOCOL}", hello.generation);
             return Err((ErrorCode::LayoutDiffers, text));
         }
+        if (hello.frag, hello.frags) != (0, 1) {
+            return Err((ErrorCode::Malformed, "a HELLO is one record: frag 0 of 1".to_owned()));
+        }
+        let nick =
+            nick.map_err(|lossy| (ErrorCode::NickInvalid, format!("the nick {lossy:?} is not UTF-8")))?;
         let first = match hello.flags & flags::COMPANION {
             0 => None,
             _ => Some(self.first_of(hello, nick, process)?),
@@ -209,7 +219,7 @@ impl Router {
     }
 
     /// Enters a client everywhere and hands its ring to the broadcaster that has fewest. Returns its slot.
-    fn admit(&mut self, reply: Reply, welcome: Welcome, hello: (String, u64)) -> u32 {
+    fn admit(&mut self, reply: Reply, welcome: Welcome, origin: u64, hello: (String, u64)) -> u32 {
         let Reply { ring, producer, process } = reply;
         let Welcome { nick, first, overflow } = welcome;
         let load = self.load.iter().enumerate().min_by_key(|&(_, load)| load);
@@ -257,7 +267,10 @@ impl Router {
             companions: Vec::new(),
             window: Window::new(),
             long: Long::default(),
+            origin,
             hello,
+            share: Share::default(),
+            held: false,
             complained_ns: 0,
         });
         if let Some(first) = first.and_then(|first| self.sessions[first as usize].as_mut()) {
@@ -291,6 +304,8 @@ impl Router {
                 records
             },
             server_pid: std::process::id(),
+            window: config.window,
+            room_members_max: config.room_members_max,
         });
         self.tell(slot, record, monotonic_ns());
     }

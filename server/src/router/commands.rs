@@ -7,7 +7,7 @@ use halyard_ring::chat::{
 };
 
 use super::Router;
-use super::session::{Gathered, Head, Session};
+use super::session::{Gathered, Head, Long, Session};
 use crate::audit::{Line, reason_word};
 use crate::job::{NONE, Op};
 use crate::registry::Room;
@@ -16,6 +16,8 @@ use crate::wire::refusal;
 /// A text on its way out, whole.
 struct Text<'a> {
     command: u64,
+    /// The text's number among its sender's.
+    number: u64,
     flags: u16,
     sent_ns: u64,
     text: &'a str,
@@ -61,12 +63,14 @@ impl Router {
             frag: record.frag,
             frags: record.frags,
             flags: record.flags,
+            number: record.number,
             sent_ns: record.sent_ns,
         };
         if head.frags == 1 {
             session.long.forget();
             session.window.mark(command);
-            let text = Text { command, flags: head.flags, sent_ns: head.sent_ns, text: message.text };
+            let Head { number, flags, sent_ns, .. } = head;
+            let text = Text { command, number, flags, sent_ns, text: message.text };
             if message.kind == Kind::Say {
                 self.say(slot, text, now)
             } else {
@@ -84,8 +88,8 @@ impl Router {
             Gathered::OutOfOrder => self.error(slot, ErrorCode::FragmentLost, command, now),
             Gathered::TooLong => self.error(slot, ErrorCode::TextTooLong, command, now),
             Gathered::Whole => {
-                let text =
-                    Text { command, flags: session.long.flags, sent_ns: session.long.sent_ns, text: &whole };
+                let Long { number, flags, sent_ns, .. } = session.long;
+                let text = Text { command, number, flags, sent_ns, text: &whole };
                 if message.kind == Kind::Say {
                     self.say(slot, text, now);
                 } else {
@@ -109,22 +113,23 @@ impl Router {
         *head = Record::new(Kind::Message);
         head.flags = text.flags & flags::ACTION;
         (head.room, head.room_seq) = (room.id, room.next_seq());
-        (head.client, head.command) = (session.client.id, text.command);
+        (head.client, head.command) = (session.client.id, text.number);
         (head.sent_ns, head.routed_ns) = (text.sent_ns, now);
+        head.set_origin(session.origin);
         let nick = Arc::clone(&session.nick);
         let home = session.client.broadcaster;
         self.history.keep(room.slot, &self.job.record, &nick, text.text);
+        let is_there = |broadcaster: &usize| room.members_at(*broadcaster) > 0;
+        let flight = match (0..self.load.len()).filter(is_there).count() {
+            0 | 1 => NONE,
+            several => self.parts.in_flight.begin(&mut self.flights, several as u32),
+        };
+        self.job.set(Op::Say, slot, room.slot, flight);
+        self.job.set_sender(text.command, home);
         self.each_fragment(&nick, text.text, |router| {
-            let is_last = router.job.record.frag + 1 == router.job.record.frags;
-            // The sender's broadcaster goes last: the ACK is made there, when the others have the message.
-            for broadcaster in (0..router.load.len()).filter(|&other| other != home) {
-                if room.members_at(broadcaster) > 0 {
-                    router.job.set(Op::Room, NONE, room.slot, NONE);
-                    router.send(broadcaster);
-                }
+            for broadcaster in (0..router.load.len()).filter(is_there) {
+                router.send(broadcaster);
             }
-            router.job.set(Op::Room, if is_last { slot } else { NONE }, room.slot, NONE);
-            router.send(home);
         });
     }
 
@@ -158,14 +163,13 @@ impl Router {
         let head = &mut self.job.record;
         *head = Record::new(Kind::Direct);
         head.flags = flags::DIRECT | text.flags & flags::ACTION;
-        (head.client, head.command) = (session.client.id, text.command);
+        (head.client, head.command) = (session.client.id, text.number);
         (head.sent_ns, head.routed_ns) = (text.sent_ns, now);
+        head.set_origin(session.origin);
         let nick = Arc::clone(&session.nick);
-        let home = session.client.broadcaster as u32;
-        self.each_fragment(&nick, text.text, |router| {
-            router.job.set(Op::Direct, recipient, home, slot);
-            router.send(broadcaster);
-        });
+        self.job.set(Op::Direct, recipient, 0, slot);
+        self.job.set_sender(text.command, session.client.broadcaster);
+        self.each_fragment(&nick, text.text, |router| router.send(broadcaster));
     }
 
     fn join(&mut self, slot: u32, command: u64, name: &str, now: u64) {
@@ -179,6 +183,11 @@ impl Router {
         }
         {
             let rooms = self.parts.registry.rooms();
+            let members = rooms.by_name(name).map_or(0, |open| open.room.members());
+            if members >= self.parts.config.room_members_max {
+                drop(rooms);
+                return self.error(slot, ErrorCode::RoomFull, command, now);
+            }
             // A room of which this client is the last member closes when it leaves.
             let closes = session.room.as_ref().is_some_and(|room| room.members() == 1);
             if rooms.by_name(name).is_none() && rooms.is_full(u32::from(closes)) {

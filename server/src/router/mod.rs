@@ -6,8 +6,10 @@
 
 mod admission;
 mod commands;
+mod fair;
 mod history;
 mod session;
+mod settle;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,12 +18,13 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use halyard_ring::chat::{Bad, ErrorCode, Kind, LeaveReason, Record, flags};
-use halyard_ring::{Consumer, PopError, Producer, PushError, Ring, monotonic_ns};
+use halyard_ring::{Consumer, PopError, Producer, PushError, Ring, RingName, monotonic_ns};
 
 use crate::audit::{Auditor, Line, reason_word};
 use crate::broadcaster::Arrivals;
 use crate::config::Config;
 use crate::history::History;
+use crate::inflight::InFlight;
 use crate::job::{Job, NONE, Op};
 use crate::liveness::Watchlist;
 use crate::notice::{Notice, Notices};
@@ -30,7 +33,9 @@ use crate::stats::Counters;
 use crate::steward::Chore;
 use crate::wire::{error_record, refusal};
 use admission::Greeting;
+use fair::{Fair, QUANTUM, Turn};
 use session::{Known, Session};
+use settle::Settling;
 
 /// Records taken before notices are looked for.
 const BATCH: usize = 64;
@@ -42,6 +47,8 @@ const INBOX_PATIENCE: Duration = Duration::from_millis(100);
 const DRAIN: Duration = Duration::from_secs(1);
 /// A client is told at most this often of records that are no answers.
 const COMPLAIN_EVERY_NS: u64 = 1_000_000_000;
+/// A client that sent so many windows' worth of commands beyond its window is ended.
+const FLOOD_WINDOWS: u64 = 64;
 /// A log line about nonsense in the control ring comes at most this often.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
@@ -54,11 +61,14 @@ pub(crate) struct Parts {
     pub(crate) inboxes: Vec<Producer<Job>>,
     pub(crate) arrivals: Vec<Arc<Arrivals>>,
     pub(crate) barrier: Arc<AtomicUsize>,
+    pub(crate) in_flight: Arc<InFlight>,
     pub(crate) notices: Arc<Notices>,
     pub(crate) steward: Sender<Chore>,
     pub(crate) watchlist: Watchlist,
     pub(crate) audit: Auditor,
     pub(crate) counters: Arc<Counters>,
+    /// Reply rings of living clients that a dead server left.
+    pub(crate) orphans: Vec<RingName>,
 }
 
 /// The router thread's state.
@@ -74,9 +84,13 @@ pub(crate) struct Router {
     history: History,
     /// The job that is being made.
     job: Job,
+    /// For [`InFlight::begin`].
+    flights: u32,
     /// A text that came in fragments, whole.
     text: String,
     nonsense: LogLimit,
+    settling: Option<Settling>,
+    fair: Fair,
     stopping: bool,
 }
 
@@ -100,7 +114,10 @@ impl LogLimit {
 }
 
 impl Router {
-    pub(crate) fn new(parts: Parts) -> Self {
+    pub(crate) fn new(mut parts: Parts) -> Self {
+        let fair = Fair::new(parts.config.window);
+        let orphans = std::mem::take(&mut parts.orphans);
+        let settling = Settling::new(orphans, parts.config.rejoin, parts.config.control_capacity as usize);
         let sessions = (0..parts.config.clients_max).map(|_| None).collect();
         let load = vec![0; parts.inboxes.len()];
         let slot_mask = parts.config.clients_max.next_power_of_two() - 1;
@@ -113,8 +130,11 @@ impl Router {
             greetings: HashMap::new(),
             history,
             job: Job::empty(),
+            flights: 0,
             text: String::new(),
             nonsense: LogLimit { last: None, suppressed: 0 },
+            settling,
+            fair,
             stopping: false,
         }
     }
@@ -122,14 +142,27 @@ impl Router {
     /// Works until [`Notice::Stop`], then ends every session and the broadcasters.
     pub(crate) fn run(mut self) {
         let mut record = Record::new(Kind::Ping);
+        let lap = self.parts.config.control_capacity as usize;
+        let mut in_round = 0;
         while !self.stopping {
             let taken = self.take_batch(&mut record);
+            in_round += taken;
+            // The ring is empty, or whatever lay in it when the round began is out.
+            if taken < BATCH || in_round >= lap {
+                in_round = 0;
+                self.end_round();
+            }
             for notice in self.parts.notices.take() {
                 self.heed(notice);
             }
-            if taken < BATCH && !self.stopping {
+            let mut pause = IDLE;
+            if self.settling.is_some() {
+                self.settle(false);
+                pause = settle::LOOK_EVERY;
+            }
+            if taken < BATCH && !self.stopping && !self.fair.has_waiting() {
                 // What is wrong with the ring shows at the next pop.
-                let _ = self.parts.consumer.wait(IDLE);
+                let _ = self.parts.consumer.wait(pause);
             }
         }
         self.shut_down(&mut record);
@@ -193,6 +226,50 @@ impl Router {
             self.nonsense(record, "record with a wrong token");
             return;
         }
+        if self.settling.is_some() && self.holds(slot, record) {
+            return;
+        }
+        let Some(session) = &mut self.sessions[slot as usize] else { return };
+        match self.fair.arrives(&mut session.share, record.frag == 0, now) {
+            Turn::Now => self.carry_on(slot, record, now),
+            Turn::Later => self.fair.put_off(slot, &mut session.share, record),
+            Turn::Refused => self.refuse(slot, now),
+        }
+    }
+
+    /// A round is over: whoever has a backlog has a turn.
+    fn end_round(&mut self) {
+        for _ in 0..self.fair.end_round() {
+            let Some(slot) = self.fair.next() else { return };
+            let now = monotonic_ns();
+            for _ in 0..QUANTUM {
+                let record = self.sessions[slot as usize].as_mut().and_then(|session| session.share.next());
+                let Some(record) = record else { break };
+                self.carry_on(slot, &record, now);
+            }
+            if let Some(session) = &self.sessions[slot as usize] {
+                self.fair.back(slot, &session.share);
+            }
+        }
+    }
+
+    /// A client has more commands under way than it may: this one is not carried out, and it may be sent again. Who
+    /// makes a habit of it has to go.
+    fn refuse(&mut self, slot: u32, now: u64) {
+        self.parts.counters.router.flooded.add(1);
+        let window = u64::from(self.parts.config.window);
+        let Some(session) = &mut self.sessions[slot as usize] else { return };
+        session.share.refused += 1;
+        if session.share.refused > FLOOD_WINDOWS * window {
+            self.end(slot, LeaveReason::Flooded);
+        } else {
+            self.complain(slot, ErrorCode::TooFast, now);
+        }
+    }
+
+    /// Handles a record of a known client whose turn it is.
+    fn carry_on(&mut self, slot: u32, record: &Record, now: u64) {
+        let Some(session) = &mut self.sessions[slot as usize] else { return };
         let is_retry = record.flags & flags::RETRY != 0;
         let asks =
             [Kind::Who, Kind::List, Kind::Ping, Kind::History].iter().any(|kind| kind.wire() == record.kind);
@@ -360,7 +437,7 @@ impl Router {
         self.leave_room(slot, reason, now);
         #[cfg(feature = "faults")]
         halyard_ring::faults::pass(halyard_ring::faults::Point::SessionEnd);
-        if reason == LeaveReason::Hung {
+        if matches!(reason, LeaveReason::Hung | LeaveReason::Flooded) {
             let mut goodbye = Record::new(Kind::Goodbye);
             goodbye.code = reason.wire();
             self.tell_as(Op::Final, slot, goodbye, now);
@@ -375,6 +452,7 @@ impl Router {
         self.load[client.broadcaster] -= 1;
         self.parts.registry.clients_mut().remove(slot);
         self.greetings.remove(&session.hello);
+        self.fair.forget(slot);
         self.parts.watchlist.forget(client.id);
         let word = reason_word(reason);
         tracing::info!(client = client.id, nick = %session.nick, pid = client.process.pid(), reason = word, "gone");
@@ -403,6 +481,10 @@ impl Router {
                 Err(PopError::Corrupt(_)) => self.parts.consumer.skip_damaged(),
                 Ok(false) | Err(_) => break,
             }
+        }
+        self.settle(true);
+        while self.fair.has_waiting() {
+            self.end_round();
         }
         // Behind this barrier every confirmation of a direct message lies in its sender's inbox.
         self.order_all(Op::Barrier);

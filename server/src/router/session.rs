@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use halyard_ring::chat::{Kind, Reassembly, TEXT_MAX};
 
+use super::fair::Share;
 use crate::registry::{Client, Room};
 
 /// One client's session, as the router sees it.
@@ -15,8 +16,14 @@ pub(super) struct Session {
     pub(super) companions: Vec<u32>,
     pub(super) window: Window,
     pub(super) long: Long,
+    /// What the client's texts bear besides their numbers: see [`Record::origin`](halyard_ring::chat::Record::origin).
+    pub(super) origin: u64,
     /// The HELLO that it began with: reply ring and nonce.
     pub(super) hello: (String, u64),
+    /// Its share of the router's time.
+    pub(super) share: Share,
+    /// Its commands wait: see [`super::settle`].
+    pub(super) held: bool,
     /// When the client was last told of a record that is no answer to anything, nanoseconds.
     pub(super) complained_ns: u64,
 }
@@ -82,6 +89,7 @@ pub(super) struct Long {
     /// DM: the recipient, from the first fragment.
     pub(super) to: String,
     pub(super) flags: u16,
+    pub(super) number: u64,
     pub(super) sent_ns: u64,
 }
 
@@ -114,7 +122,7 @@ impl Long {
         if head.frag == 0 {
             nick.clone_into(&mut self.to);
             (self.command, self.kind, self.bytes) = (head.command, head.kind.wire(), 0);
-            (self.flags, self.sent_ns) = (head.flags, head.sent_ns);
+            (self.flags, self.number, self.sent_ns) = (head.flags, head.number, head.sent_ns);
         } else if self.command != head.command || self.kind != head.kind.wire() || !nick.is_empty() {
             self.forget();
             return Gathered::OutOfOrder;
@@ -147,6 +155,7 @@ pub(super) struct Head {
     pub(super) frag: u8,
     pub(super) frags: u8,
     pub(super) flags: u16,
+    pub(super) number: u64,
     pub(super) sent_ns: u64,
 }
 
@@ -183,7 +192,7 @@ mod tests {
     }
 
     fn head(command: u64, frag: u8, frags: u8) -> Head {
-        Head { kind: Kind::Say, command, frag, frags, flags: 0, sent_ns: 0 }
+        Head { kind: Kind::Say, command, frag, frags, flags: 0, number: 0, sent_ns: 0 }
     }
 
     #[test]

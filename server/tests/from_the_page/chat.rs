@@ -10,7 +10,7 @@ use halyard_ring::RingView;
 use halyard_ring::chat::ServerName;
 use halyard_server::{Config, Pin, Server};
 
-use super::client::{Client, Hello, USUAL, get};
+use super::client::{Client, Hello, ORIGIN, USUAL, get};
 use super::page::Page;
 use super::slots::Refused;
 use super::{LONG, until, unused_name};
@@ -40,6 +40,11 @@ pub(super) fn connect<'p>(page: &'p Page, server: &str, nick: &str) -> Client<'p
     }
 }
 
+/// The sender's origin: the eight bytes of `count` and `high`.
+fn origin(client: &Client<'_>, message: &super::client::Seen) -> u64 {
+    client.get(message, "count") | client.get(message, "high") << 32
+}
+
 fn nothing_is_left_of(server: &str) {
     let ours = |file: &std::fs::DirEntry| file.file_name().to_string_lossy().contains(server);
     until("the removal of every name", || {
@@ -59,7 +64,8 @@ fn a_client_made_of_the_page_takes_part() {
     assert_eq!(welcomed("hang_ns"), 2 * LONG.as_nanos() as u64);
     assert_eq!((welcomed("server_pid"), welcomed("policy_limit")), (u64::from(std::process::id()), 0));
     assert!(welcomed("heartbeat_ns") > 0 && welcomed("retry_ns") > 0);
-    assert!(welcomed("clients_max") > 1 && welcomed("rooms_max") > 1);
+    assert!(welcomed("clients_max") > 1 && welcomed("rooms_max") > 1 && welcomed("room_members_max") > 1);
+    assert!(welcomed("window") >= page.value("Limits", "commands"));
     assert!(ann.id != 0 && ann.id != bob.id);
 
     // JOIN: the answer, and the word to those who are there.
@@ -86,7 +92,7 @@ fn a_client_made_of_the_page_takes_part() {
     let action = page.value("Flags", "ACTION");
     for (text, seq) in texts.into_iter().zip(1..) {
         let flags = if text == "waves" { action } else { 0 };
-        let say = ann.send("SAY", "", text, &[("flags", flags)]);
+        let say = ann.send("SAY", "", text, &[("flags", flags), ("number", 70 + seq)]);
         let (ack, before) = ann.answer(say);
         assert_eq!((ack.kind.as_str(), ann.get(&ack, "room_seq")), ("ACK", seq));
         assert_eq!(before.len(), 1);
@@ -98,6 +104,7 @@ fn a_client_made_of_the_page_takes_part() {
             );
             assert_eq!((client.get(message, "client"), client.get(message, "room")), (ann.id, room));
             assert_eq!((client.get(message, "room_seq"), client.get(message, "flags")), (seq, flags));
+            assert_eq!((origin(client, message), client.get(message, "command")), (ORIGIN, 70 + seq));
             let [sent, routed, delivered] =
                 ["sent_ns", "routed_ns", "delivered_ns"].map(|at| client.get(message, at));
             assert!(0 < sent && sent <= routed && routed <= delivered);
@@ -106,12 +113,13 @@ fn a_client_made_of_the_page_takes_part() {
 
     // DM, by nick and by id.
     for to in ["bob".to_owned(), bob.id.to_string()] {
-        let dm = ann.send("DM", &to, &long[..300], &[]);
+        let dm = ann.send("DM", &to, &long[..300], &[("number", 99)]);
         let (ack, _) = ann.answer(dm);
         assert_eq!((ack.kind.as_str(), ack.nick.as_str(), ann.get(&ack, "client")), ("ACK", "bob", bob.id));
         let direct = bob.await_kind("DIRECT");
         assert_eq!((direct.nick.as_str(), direct.text.as_str()), ("ann", &long[..300]));
         assert_eq!(bob.get(&direct, "flags"), page.value("Flags", "DIRECT"));
+        assert_eq!((origin(&bob, &direct), bob.get(&direct, "command")), (ORIGIN, 99));
     }
 
     // WHO and LIST.

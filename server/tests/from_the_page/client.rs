@@ -60,6 +60,8 @@ pub(crate) struct Hello<'a> {
 /// Nothing special: a policy that drops, of which the least is known.
 pub(crate) const USUAL: Hello<'_> = Hello { slots: 256, fields: &[] };
 
+/// The origin of every client here that names no other.
+pub(crate) const ORIGIN: u64 = 0x0123_4567_89ab_cdef;
 /// The nonce of every HELLO here; each reply ring has one HELLO only.
 const NONCE: u64 = 0x5eed;
 
@@ -99,6 +101,7 @@ impl<'p> Client<'p> {
             ("generation", self.page.value("Limits", "protocol version")),
             ("number", NONCE),
             ("client", 0),
+            ("room_seq", ORIGIN),
         ];
         let fields: Vec<_> = usual.iter().chain(special).copied().collect();
         self.send_as(1, "HELLO", nick, ring, &fields);

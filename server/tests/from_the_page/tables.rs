@@ -60,7 +60,7 @@ fn records_lie_as_the_page_says() {
             frags,
             spare,
             count,
-            spare2,
+            high,
             room_seq,
             sent_ns,
             routed_ns,
@@ -81,6 +81,8 @@ fn records_lie_as_the_page_says() {
             rooms_max,
             policy_limit,
             server_pid,
+            window,
+            room_members_max,
         }
     );
     check_layout!(

@@ -55,6 +55,32 @@ fn a_nick_must_be_visible() {
 }
 
 #[test]
+fn a_nick_that_is_no_name_at_all_is_refused_in_words_too() {
+    let server = TestServer::start();
+    let hello_with = |spoil: &dyn Fn(&mut Record)| {
+        let options = RingOptions::spsc(64).schema(SCHEMA);
+        let ring = Ring::<Record>::create(&fresh_reply_name(server.name()), &options).unwrap();
+        let name = ring.name().unwrap().as_str().to_owned();
+        let mut hello = Record::hello("ann", &name, OverflowPolicy::Drop, 0, 1);
+        spoil(&mut hello);
+        code(greet(server.name(), ring, &hello))
+    };
+    let longer = |hello: &mut Record| {
+        let ring = hello.check().unwrap().text.to_owned();
+        let body = format!("{}{ring}", "n".repeat(33));
+        hello.body[..body.len()].copy_from_slice(body.as_bytes());
+        (hello.len, hello.nick_len) = (body.len() as u16, 33);
+    };
+    assert_eq!(hello_with(&longer), ErrorCode::NickInvalid);
+    assert_eq!(hello_with(&|hello| hello.body[1] = 0xff), ErrorCode::NickInvalid);
+    assert_eq!(hello_with(&|hello| hello.frags = 2), ErrorCode::Malformed);
+    assert_eq!(hello_with(&|hello| (hello.frag, hello.frags) = (9, 0)), ErrorCode::Malformed);
+    // Another version may have another idea of everything else.
+    assert_eq!(hello_with(&|hello| (hello.generation, hello.frags) = (9, 9)), ErrorCode::LayoutDiffers);
+    assert_eq!(server.stats().refused, 5);
+}
+
+#[test]
 fn another_protocol_version_is_told_so() {
     let server = TestServer::start();
     let ring =
@@ -103,10 +129,15 @@ fn a_policy_beyond_the_limits_is_refused_and_zero_asks_for_the_most() {
 #[test]
 fn a_reply_ring_of_another_schema_or_too_small_is_refused_in_words() {
     let server = TestServer::start();
-    for options in [RingOptions::spsc(64).schema(SCHEMA + 1), RingOptions::spsc(16).schema(SCHEMA)] {
+    let next_version = SCHEMA + (1 << 56);
+    for (options, expected) in [
+        (RingOptions::spsc(64).schema(SCHEMA + 1), ErrorCode::RingInvalid),
+        (RingOptions::spsc(64).schema(next_version), ErrorCode::LayoutDiffers),
+        (RingOptions::spsc(16).schema(SCHEMA), ErrorCode::RingInvalid),
+    ] {
         let ring = Ring::<Record>::create(&fresh_reply_name(server.name()), &options).unwrap();
         let hello = Record::hello("ann", ring.name().unwrap().as_str(), OverflowPolicy::Drop, 0, 1);
-        assert_eq!(code(greet(server.name(), ring, &hello)), ErrorCode::RingInvalid);
+        assert_eq!(code(greet(server.name(), ring, &hello)), expected);
     }
 }
 

@@ -158,3 +158,30 @@ fn the_others_hear_of_coming_and_going_between_the_right_messages() {
     let round = [Kind::Joined, Kind::Message, Kind::Left].map(Kind::wire);
     assert_eq!(kinds, round.repeat(20));
 }
+
+#[test]
+fn what_is_acknowledged_lies_in_every_members_ring() {
+    let server = TestServer::with(halyard_server::Config { broadcasters: 4, ..crate::support::config() });
+    let mut members: Vec<_> = (0..8).map(|n| patient(&server, &format!("n{n}"))).collect();
+    members.iter_mut().for_each(|member| {
+        member.join("lobby");
+    });
+    let (talker, others) = members.split_first_mut().unwrap();
+    others.iter_mut().for_each(Client::sync);
+    for n in 1..=2000 {
+        let text = if n % 8 == 0 { "y".repeat(400) } else { n.to_string() };
+        let said = talker.say(&text);
+        assert_eq!(talker.ok(said).room_seq, n);
+        talker.seen.clear();
+        for member in &mut *others {
+            // Not a moment later: a server that is killed now takes nothing away that it has acknowledged.
+            while let Some(record) = member.read(std::time::Duration::ZERO) {
+                member.seen.push_back(record);
+            }
+            let there =
+                member.seen.iter().filter(|record| record.room_seq == n && record.frag + 1 == record.frags);
+            assert_eq!(there.count(), 1, "message {n} was acknowledged and is not in every ring");
+            member.seen.clear();
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use halyard_ring::chat::{Kind, LeaveReason, OverflowPolicy, ServerName, control_ring};
+use halyard_ring::chat::{Kind, LeaveReason, OverflowPolicy, Record, ServerName, control_ring};
 use halyard_ring::{PopError, Ring, RingName, RingOptions};
 use halyard_server::{Config, Server, StartError};
 use nix::sys::signal::{Signal, kill};
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::children::Process;
 use crate::support::{
-    Client, Hello, TestServer, config, eventually, fresh_reply_name, names_of, unique_name,
+    A_WHILE, Client, Hello, TestServer, config, eventually, fresh_reply_name, names_of, unique_name,
 };
 
 /// The program, running.
@@ -29,9 +29,7 @@ impl Program {
             .spawn()
             .unwrap();
         let program = Self(Some(child));
-        eventually("server started", || {
-            Ring::<halyard_ring::chat::Record>::open(&control_ring(name)).is_ok()
-        });
+        eventually("server started", || Ring::<Record>::open(&control_ring(name)).is_ok());
         program
     }
 
@@ -76,7 +74,7 @@ fn stop_carries_out_what_was_accepted_and_says_goodbye_last() {
     for client in [&mut ann, &mut bob] {
         assert_eq!(client.next_of(Kind::Goodbye).code, LeaveReason::Shutdown.wire());
         assert_eq!(client.consumer.try_pop().err(), Some(PopError::Closed));
-        assert!(client.control.try_push(halyard_ring::chat::Record::new(Kind::Ping)).is_err());
+        assert!(client.control.try_push(Record::new(Kind::Ping)).is_err());
     }
     assert_eq!(names_of(&name), Vec::<String>::new());
 }
@@ -313,4 +311,55 @@ fn an_idle_server_sleeps() {
     assert!(ticks() - before < 50, "{} ticks in a second", ticks() - before);
     program.signal(Signal::SIGTERM);
     assert_eq!(program.end().status.code(), Some(0));
+}
+
+#[test]
+fn texts_wait_until_the_clients_of_a_dead_server_are_back() {
+    let name = unique_name();
+    // What a client keeps that lost its server and is not back yet.
+    let former = Ring::<Record>::create(&fresh_reply_name(&name), &RingOptions::spsc(32)).unwrap();
+    let config = Config { name, rejoin: Duration::from_secs(600), ..config() };
+    let server = TestServer::with(config);
+    let (mut ann, mut bob) = (server.client("ann"), server.client("bob"));
+    ann.join("lobby");
+    let said = ann.say("sent again");
+    // What comes behind it waits, too; others' questions do not.
+    let who = ann.send(Kind::Who, "");
+    bob.sync();
+    while let Some(record) = ann.read(A_WHILE) {
+        assert!(record.command != said && record.command != who, "answered while others are missing");
+    }
+    bob.join("lobby");
+    former.unlink().unwrap();
+    assert_eq!(ann.ok(said).room_seq, 1);
+    assert_eq!(ann.ok(who).count, 2, "bob was quick enough");
+    assert_eq!(bob.hear(Kind::Message).text, "sent again");
+    let said = bob.say("now nothing waits");
+    bob.ok(said);
+}
+
+#[test]
+fn a_client_of_a_dead_server_that_does_not_come_back_is_not_waited_for_long() {
+    let name = unique_name();
+    let former = Ring::<Record>::create(&fresh_reply_name(&name), &RingOptions::spsc(32)).unwrap();
+    let config = Config { name, rejoin: Duration::from_millis(50), ..config() };
+    let server = TestServer::with(config);
+    let mut ann = server.client("ann");
+    ann.join("lobby");
+    let said = ann.say("is anybody missing?");
+    ann.ok(said);
+    former.unlink().unwrap();
+}
+
+#[test]
+fn a_server_that_is_stopped_while_texts_wait_says_them_first() {
+    let name = unique_name();
+    let former = Ring::<Record>::create(&fresh_reply_name(&name), &RingOptions::spsc(32)).unwrap();
+    let server = TestServer::with(Config { name, rejoin: Duration::from_secs(600), ..config() });
+    let mut ann = server.client("ann");
+    ann.join("lobby");
+    let said = ann.say("last words");
+    server.stop();
+    ann.ok(said);
+    former.unlink().unwrap();
 }
