@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use halyard_client::{Client, ClientOptions, Reconnect, ServerName};
+use halyard_client::{Client, ClientOptions, ServerName};
 use halyard_ring::{ProcessId, Ring, RingName, RingOptions};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
@@ -145,8 +145,8 @@ fn a_server_is_shown_while_it_lives_and_after_it_was_killed() {
     let name = Name::new("server");
     let server = Process::server(&name);
     let pid = server.pid();
-    let options = ClientOptions::new(name.server(), "ann").reconnect(Reconnect::Never);
-    let client = Client::connect(&options).unwrap();
+    // It keeps its ring for as long as it looks for another server.
+    let client = Client::connect(&ClientOptions::new(name.server(), "ann")).unwrap();
     client.join("lobby").unwrap();
 
     let lines = listed(&name);

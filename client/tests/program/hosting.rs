@@ -22,7 +22,7 @@ fn the_first_chat_hosts_and_says_so() {
     let mut next = place.start(&["chat", "--nick", "cas"]);
     next.err.await_line("this chat hosts it");
     bob.err.await_line("connected again as bob, in lobby");
-    next.out.await_line("bob joined lobby");
+    next.err.await_line("you are cas in lobby");
     bob.type_line("still here");
     next.out.await_line("<bob> still here");
     bob.close();

@@ -91,7 +91,7 @@ impl Drop for Enough<'_> {
 #[test]
 fn whoever_stays_hears_everything_once_and_in_order_however_often_the_server_is_killed() {
     let place = Place::empty();
-    let mut running = server(&place);
+    let mut running = Some(server(&place));
     let clients: Vec<Client> = (0..CLIENTS).map(|n| member(&place, &format!("client{n}"))).collect();
     let stop = AtomicBool::new(false);
     let last = Mutex::new(None);
@@ -102,8 +102,9 @@ fn whoever_stays_hears_everything_once_and_in_order_however_often_the_server_is_
         for kill in 0..KILLS {
             let moment = RandomState::new().hash_one(kill) % 150_000;
             thread::sleep(Duration::from_micros(moment));
-            running.signal(Signal::SIGKILL);
-            drop(std::mem::replace(&mut running, server(&place)));
+            // Dropping it kills it, and waits until it is gone: then its name is free.
+            drop(running.take());
+            running = Some(server(&place));
         }
         stop.store(true, Ordering::Relaxed);
         let said: Said = clients
@@ -131,6 +132,7 @@ fn whoever_stays_hears_everything_once_and_in_order_however_often_the_server_is_
         }
     }
     drop(clients);
+    let running = running.unwrap();
     running.signal(Signal::SIGTERM);
     running.end().with(0);
 }

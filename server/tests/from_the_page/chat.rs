@@ -279,13 +279,16 @@ fn who_is_let_in_is_as_the_page_says() {
     };
     refuses("twice", "ann", 256, &[], "NickTaken");
     refuses("invisible", "a b", 256, &[], "NickInvalid");
-    refuses("later", "bob", 256, &[("generation", 2)], "LayoutDiffers");
+    let later = page.value("Limits", "protocol version") + 1;
+    refuses("later", "bob", 256, &[("generation", later)], "LayoutDiffers");
+    refuses("two", "bob", 256, &[("frags", 2)], "Malformed");
+    refuses("long", &"n".repeat(33), 256, &[], "NickInvalid");
     refuses("small", "bob", least / 2, &[], "RingInvalid");
     refuses("what", "bob", 256, &[("code", 9)], "PolicyRefused");
     refuses("patient", "bob", 256, &[("code", block), ("count", u32::MAX.into())], "PolicyRefused");
     // The first of several reasons, in the page's order.
-    refuses("all", "a b", least / 2, &[("generation", 2), ("code", 9)], "RingInvalid");
-    refuses("most", "a b", 256, &[("generation", 2), ("code", 9)], "LayoutDiffers");
+    refuses("all", "a b", least / 2, &[("generation", later), ("code", 9)], "RingInvalid");
+    refuses("most", "a b", 256, &[("generation", later), ("code", 9)], "LayoutDiffers");
 
     let ring = reply_ring(&name, "bob");
     let hello = Hello { slots: least, fields: &[("code", spill), ("count", 100)] };
