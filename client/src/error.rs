@@ -77,11 +77,20 @@ impl ConnectError {
             | Self::NoAnswer { .. }
             | Self::NickTaken { .. }
             | Self::ServerFull { .. }
+            | Self::ReplyRing(CreateError::NoSpace { .. } | CreateError::Os { .. })
             | Self::Attach(_)
             | Self::Thread(_) => true,
             // The last two: the session whose companion this is to be is itself connecting again.
             Self::Refused { code, .. } => {
-                matches!(code, ErrorCode::ShuttingDown | ErrorCode::NoSuchClient | ErrorCode::StaleGeneration)
+                matches!(
+                    code,
+                    ErrorCode::ShuttingDown
+                        | ErrorCode::TooManyHellos
+                        | ErrorCode::DescriptorsLow
+                        | ErrorCode::MappingsLow
+                        | ErrorCode::NoSuchClient
+                        | ErrorCode::StaleGeneration
+                )
             }
             _ => false,
         }
@@ -287,6 +296,7 @@ impl CommandError {
                     | ErrorCode::TooManyRooms
                     | ErrorCode::RoomFull
                     | ErrorCode::TooFast
+                    | ErrorCode::SpillFull
                     | ErrorCode::FragmentLost
             ),
             _ => false,

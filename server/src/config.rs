@@ -66,6 +66,10 @@ pub struct Config {
     pub rejoin: Duration,
     /// The longest time that a client with the policy *block* may ask its records to wait.
     pub block_max: Duration,
+    /// The most bytes that records waiting for all clients together may take, under the policies *block* and *spill*.
+    pub spill_total: u64,
+    /// The most HELLOs that may wait at once for their reply rings to be opened.
+    pub hellos_max: u32,
     /// The most records that may wait for one client, under the policies *block* and *spill*; 248 bytes each.
     pub spill_max: u32,
     /// The most messages that are kept for each room, to be told again by HISTORY; 0 for none.
@@ -96,6 +100,8 @@ impl Default for Config {
             rejoin: Duration::from_secs(1),
             block_max: Duration::from_secs(5),
             spill_max: 16_384,
+            spill_total: 256 << 20,
+            hellos_max: 256,
             history: 200,
             history_bytes: 16 << 20,
             wait: Wait::adaptive(),
@@ -128,6 +134,9 @@ impl Config {
         }
         if self.room_members_max == 0 {
             return Err("0 members of a room: at least 1 is needed".to_owned());
+        }
+        if self.hellos_max == 0 {
+            return Err("0 HELLOs at once: at least 1 is needed".to_owned());
         }
         if self.window < WINDOW_MIN {
             return Err(format!("window {}: at least {WINDOW_MIN} commands are needed", self.window));
@@ -189,6 +198,7 @@ mod tests {
         assert!(says(Config { clients_max: OWNERS_MAX, ..good() }, "clients"));
         assert!(says(Config { rooms_max: 0, ..good() }, "rooms"));
         assert!(says(Config { room_members_max: 0, ..good() }, "members"));
+        assert!(says(Config { hellos_max: 0, ..good() }, "HELLOs"));
         assert!(says(Config { window: 63, ..good() }, "window"));
         assert!(says(Config { control_capacity: 100, ..good() }, "power of two"));
         assert!(says(Config { hang: Duration::from_millis(600), ..good() }, "hang"));

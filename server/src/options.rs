@@ -52,6 +52,14 @@ pub struct ServeOptions {
     #[arg(long, value_name = "N", default_value_t = default().spill_max, help_heading = "Limits")]
     pub spill_max: u32,
 
+    /// Most bytes that records waiting for all clients together may take
+    #[arg(long, value_name = "BYTES", default_value_t = default().spill_total, help_heading = "Limits")]
+    pub spill_total: u64,
+
+    /// Most clients that may be connecting at once; further ones are told to try again
+    #[arg(long, value_name = "N", default_value_t = default().hellos_max, help_heading = "Limits")]
+    pub hellos: u32,
+
     /// Messages of each room that are kept for those who come later; 0 for none
     #[arg(long, value_name = "N", default_value_t = default().history, help_heading = "Limits")]
     pub history: u32,
@@ -143,6 +151,8 @@ impl ServeOptions {
             rejoin: self.rejoin,
             block_max: self.block_max,
             spill_max: self.spill_max,
+            spill_total: self.spill_total,
+            hellos_max: self.hellos,
             history: self.history,
             history_bytes: self.history_bytes,
             wait: self.wait,

@@ -23,7 +23,9 @@ use crate::job::Job;
 use crate::liveness::Liveness;
 use crate::notice::{Notice, Notices};
 use crate::registry::{ClientInfo, Registry, RoomInfo};
+use crate::resources::Resources;
 use crate::router::{self, Router};
+use crate::spill::Pool;
 use crate::stats::{Counters, Stats};
 use crate::steward::Steward;
 
@@ -156,10 +158,16 @@ impl Server {
             watchlist,
             audit: audit.clone(),
             counters: Arc::clone(&counters),
+            spill: Pool::new(config.spill_total),
             orphans,
         });
-        let work =
-            Steward { server: config.name.clone(), chores, notices: Arc::clone(&notices), audit: audit_file };
+        let work = Steward {
+            server: config.name.clone(),
+            chores,
+            notices: Arc::clone(&notices),
+            audit: audit_file,
+            resources: Resources::look(config.clients_max),
+        };
         others.push(spawn("halyard-live".to_owned(), Box::new(move || liveness.run()))?);
         let steward_thread = spawn("halyard-steward".to_owned(), Box::new(move || work.run()))?;
         let work = move || {

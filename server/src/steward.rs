@@ -11,12 +11,18 @@ use halyard_ring::{ProcessId, Producer, Ring, RingKind, RingName};
 
 use crate::config::REPLY_CAPACITY_MIN;
 use crate::notice::{Notice, Notices};
-use crate::wire::hello_parts;
+use crate::resources::Resources;
+use crate::wire::{error_text, hello_parts};
 
 /// Something for the steward to do.
 pub(crate) enum Chore {
     /// Open the reply ring that this HELLO names and tell the router.
-    Open(Box<Record>),
+    Open {
+        /// The HELLO.
+        hello: Box<Record>,
+        /// Only to say that there are too many.
+        refuse: bool,
+    },
     /// Remove the names of a reply ring whose session is over.
     Remove(Ring<Record>),
     /// Append a line to the audit file.
@@ -51,6 +57,7 @@ pub(crate) struct Steward {
     pub(crate) chores: Receiver<Chore>,
     pub(crate) notices: Arc<Notices>,
     pub(crate) audit: Option<File>,
+    pub(crate) resources: Resources,
 }
 
 impl Steward {
@@ -72,8 +79,17 @@ impl Steward {
 
     fn work(&mut self, chore: Chore, lines: &mut String) {
         match chore {
-            Chore::Open(hello) => {
-                let outcome = open(&self.server, &hello);
+            Chore::Open { hello, refuse } => {
+                let mut outcome = open(&self.server, &hello);
+                if let Outcome::Usable(reply) = outcome {
+                    let too_many =
+                        (ErrorCode::TooManyHellos, error_text(ErrorCode::TooManyHellos).to_owned());
+                    let why = if refuse { Some(too_many) } else { self.resources.shortage() };
+                    outcome = match why {
+                        None => Outcome::Usable(reply),
+                        Some((code, text)) => Outcome::Unfit(reply, code, text),
+                    };
+                }
                 self.notices.send(Notice::Opened(Box::new(Opened { hello: *hello, outcome })));
             }
             Chore::Remove(ring) => {

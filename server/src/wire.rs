@@ -27,6 +27,12 @@ pub(crate) fn error_text(code: ErrorCode) -> &'static str {
         ErrorCode::TooFast => {
             "too many commands under way: wait for answers, then send this again (--window)"
         }
+        ErrorCode::TooManyHellos => "too many clients are connecting at this moment: try again (--hellos)",
+        ErrorCode::DescriptorsLow => "the server has hardly any descriptors left: raise its `ulimit -n`",
+        ErrorCode::MappingsLow => "the server has hardly any memory mappings left: raise vm.max_map_count",
+        ErrorCode::SpillFull => {
+            "the recipient's ring is full, and so is the server's memory for what waits (--spill-total)"
+        }
         _ => "the command was not carried out",
     }
 }

@@ -212,6 +212,14 @@ wire_enum! {
         RoomFull = 19,
         /// The client has more commands under way than the server's window allows.
         TooFast = 20,
+        /// Too many clients are connecting at this moment.
+        TooManyHellos = 21,
+        /// The server's process has hardly any descriptors left.
+        DescriptorsLow = 22,
+        /// The server's process has hardly any memory mappings left.
+        MappingsLow = 23,
+        /// The recipient's ring is full, and so is the server's memory for records that wait.
+        SpillFull = 24,
     }
 }
 

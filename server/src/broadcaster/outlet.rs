@@ -6,6 +6,7 @@
 mod series;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use halyard_ring::chat::{ErrorCode, FRAGS_MAX, Kind, LeaveReason, OverflowPolicy, Record};
@@ -14,6 +15,7 @@ use halyard_ring::{Producer, PushError, Ring};
 use super::answers::Answers;
 use super::lost::Lost;
 use crate::audit::{Auditor, Line};
+use crate::spill::{Pool, Waiting};
 use crate::stats::BroadcasterCounters;
 use crate::wire::error_record;
 use series::Series;
@@ -62,6 +64,8 @@ pub(crate) enum Fate {
     Waiting,
     /// It counts as lost.
     Lost,
+    /// It counts as lost, because the memory for what waits is used up.
+    SpillFull,
     /// The client is gone.
     Gone,
 }
@@ -100,8 +104,8 @@ pub(crate) struct Outlet {
     /// Number of the next record.
     next: u64,
     queue: VecDeque<Item>,
-    /// Records in the queue.
-    queued: u32,
+    /// How many records are in the queue, on account of all that may wait.
+    waiting: Waiting,
     series: Series,
     last: Option<Record>,
     gone: Option<LeaveReason>,
@@ -118,13 +122,14 @@ pub(crate) struct Arrival {
     pub(crate) ring: Ring<Record>,
     pub(crate) producer: Producer<Record>,
     pub(crate) overflow: Overflow,
+    pub(crate) spill: Arc<Pool>,
     /// The most parts of answers that may wait.
     pub(crate) series_max: usize,
 }
 
 impl Outlet {
     pub(crate) fn new(arrival: Arrival) -> Self {
-        let Arrival { id, slot: _, nick, pid, ring, producer, overflow, series_max } = arrival;
+        let Arrival { id, slot: _, nick, pid, ring, producer, overflow, spill, series_max } = arrival;
         Self {
             id,
             nick,
@@ -141,7 +146,7 @@ impl Outlet {
             overflow,
             next: 1,
             queue: VecDeque::new(),
-            queued: 0,
+            waiting: Waiting::new(spill),
             series: Series::new(series_max),
             last: None,
             gone: None,
@@ -158,6 +163,7 @@ impl Outlet {
                 (ack.code, ack.command, ack.client) = (Kind::Dm.wire(), origin.command, self.id);
                 ack
             }
+            Fate::SpillFull => error_record(ErrorCode::SpillFull, origin.command),
             Fate::Lost => error_record(ErrorCode::NotDelivered, origin.command),
             Fate::Gone => error_record(ErrorCode::NoSuchClient, origin.command),
         };
@@ -207,14 +213,17 @@ impl Outlet {
             return Fate::Gone;
         }
         let Overflow { policy, wait_ns, records } = self.overflow;
-        let fits = self.queued as usize + group.len() <= records as usize;
+        let fits = self.waiting.records() as usize + group.len() <= records as usize;
         if policy == OverflowPolicy::Drop || !fits {
             self.lose(Lost::of(group));
             return Fate::Lost;
         }
+        if !self.waiting.add(group.len() as u32) {
+            self.lose(Lost::of(group));
+            return Fate::SpillFull;
+        }
         let until_ns =
             if policy == OverflowPolicy::Block { now_ns.saturating_add(wait_ns) } else { u64::MAX };
-        self.queued += group.len() as u32;
         let wait = |record: &Record| Item::Record { record: *record, until_ns, origin };
         self.queue.extend(group.iter().map(wait));
         Fate::Waiting
@@ -360,7 +369,7 @@ impl Outlet {
             return false;
         }
         self.queue.pop_front();
-        self.queued -= 1;
+        self.waiting.remove(1);
         if let (Some(origin), true) = (origin, record.frag + 1 == record.frags) {
             settled.push(self.verdict(origin, Fate::Delivered));
         }
@@ -394,7 +403,7 @@ impl Outlet {
                     for _ in 1..record.frags {
                         self.queue.pop_front();
                     }
-                    self.queued -= u32::from(record.frags);
+                    self.waiting.remove(u32::from(record.frags));
                     let group = [record; FRAGS_MAX];
                     let lost = Lost::of(&group[..usize::from(record.frags)]);
                     self.dropped += lost.records;

@@ -36,9 +36,6 @@ struct Welcome {
     overflow: Overflow,
 }
 
-/// HELLOs whose reply rings may be waiting to be opened at once.
-const OPENING_MAX: usize = 4096;
-
 impl Router {
     pub(super) fn hello(&mut self, record: &Record) {
         let Some((_, ring)) = hello_parts(record) else {
@@ -57,19 +54,23 @@ impl Router {
             }
             None => {}
         }
-        let opening = self.greetings.len() - self.sessions.iter().flatten().count();
-        if opening >= OPENING_MAX {
+        let max = self.parts.config.hellos_max;
+        if self.opening >= 2 * max {
+            // Not even a refusal: the client says HELLO again when it has heard nothing.
             self.parts.counters.router.refused.add(1);
             self.nonsense(record, "too many HELLOs at once");
             return;
         }
+        let refuse = self.opening >= max;
+        self.opening += 1;
         self.greetings.insert(key, Greeting::Opening);
         // The steward outlives the router.
-        let _ = self.parts.steward.send(Chore::Open(Box::new(*record)));
+        let _ = self.parts.steward.send(Chore::Open { hello: Box::new(*record), refuse });
     }
 
     /// The steward has opened the reply ring of a HELLO, or could not.
     pub(super) fn opened(&mut self, Opened { hello, outcome }: Opened) {
+        self.opening = self.opening.saturating_sub(1);
         let (nick, ring) = hello_parts(&hello).unwrap_or_default();
         let key = (ring.to_owned(), hello.number);
         let text = String::from_utf8_lossy(nick);
@@ -246,6 +247,7 @@ impl Router {
             ring: client.ring.clone(),
             producer,
             overflow,
+            spill: Arc::clone(&self.parts.spill),
             series_max: 2 * ((config.clients_max.max(config.rooms_max) as usize).max(ANSWER_RECORDS) + 1),
         };
         let mut arrivals = self.parts.arrivals[broadcaster].lock().unwrap_or_else(|error| error.into_inner());

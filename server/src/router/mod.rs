@@ -29,6 +29,7 @@ use crate::job::{Job, NONE, Op};
 use crate::liveness::Watchlist;
 use crate::notice::{Notice, Notices};
 use crate::registry::Registry;
+use crate::spill::Pool;
 use crate::stats::Counters;
 use crate::steward::Chore;
 use crate::wire::{error_record, refusal};
@@ -67,6 +68,7 @@ pub(crate) struct Parts {
     pub(crate) watchlist: Watchlist,
     pub(crate) audit: Auditor,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) spill: Arc<Pool>,
     /// Reply rings of living clients that a dead server left.
     pub(crate) orphans: Vec<RingName>,
 }
@@ -81,6 +83,8 @@ pub(crate) struct Router {
     /// Clients of each broadcaster.
     load: Vec<u32>,
     greetings: HashMap<(String, u64), Greeting>,
+    /// HELLOs whose reply rings are being opened.
+    opening: u32,
     history: History,
     /// The job that is being made.
     job: Job,
@@ -128,6 +132,7 @@ impl Router {
             slot_mask,
             load,
             greetings: HashMap::new(),
+            opening: 0,
             history,
             job: Job::empty(),
             flights: 0,

@@ -8,6 +8,8 @@ use super::*;
 /// 32: the numbers below count on it.
 const CAPACITY: u32 = crate::config::REPLY_CAPACITY_MIN;
 const MS: u64 = 1_000_000;
+/// More than any test here lets wait, but one.
+const SPILL: u64 = 1000 * size_of::<Record>() as u64;
 
 struct Bench {
     outlet: Outlet,
@@ -29,8 +31,9 @@ impl Bench {
         let ring = Ring::heap(&RingOptions::spsc(CAPACITY));
         let (producer, consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
         let overflow = Overflow { policy, wait_ns: wait_ms * MS, records };
+        let (nick, spill) = ("ann".into(), Pool::new(SPILL));
         let arrival =
-            Arrival { id: 1, slot: 0, nick: "ann".into(), pid: 1, ring, producer, overflow, series_max: 100 };
+            Arrival { id: 1, slot: 0, nick, pid: 1, ring, producer, overflow, spill, series_max: 100 };
         Self { outlet: Outlet::new(arrival), consumer, settled: Vec::new(), seq: 0 }
     }
 
@@ -139,10 +142,10 @@ fn block_waits_its_time_and_then_counts_as_lost_in_order() {
     assert_eq!(bench.message(1, 0), Fate::Waiting);
     assert_eq!(bench.message(1, 5), Fate::Waiting);
     bench.flush(9);
-    assert_eq!(bench.outlet.queued, 2);
+    assert_eq!(bench.outlet.waiting.records(), 2);
     // The first has waited too long, the second has not.
     bench.flush(12);
-    assert_eq!((bench.outlet.queued, bench.outlet.dropped), (1, 1));
+    assert_eq!((bench.outlet.waiting.records(), bench.outlet.dropped), (1, 1));
     bench.read(CAPACITY as usize);
     bench.flush(13);
     assert_eq!(bench.read(5), [Seen::Lost(34, lost((33, 33), (33, 33), 1)), Seen::Message(35, 34)]);
@@ -200,7 +203,7 @@ fn a_text_of_many_fragments_goes_whole_or_not_at_all() {
         bench.flush(5);
         bench.read(1);
         bench.flush(6);
-        assert_eq!(bench.outlet.queued, 0, "{policy:?}");
+        assert_eq!(bench.outlet.waiting.records(), 0, "{policy:?}");
         let seen = bench.read(100);
         let fragments = seen.iter().filter(|seen| matches!(seen, Seen::Message(_, 1))).count();
         assert_eq!(fragments, if policy == OverflowPolicy::Drop { 0 } else { 4 });
@@ -213,7 +216,7 @@ fn a_text_that_waited_too_long_is_one_lost_message_of_many_records() {
     bench.fill();
     bench.deliver(&mut text(4), None, 0);
     bench.flush(11);
-    assert_eq!(bench.outlet.queued, 0);
+    assert_eq!(bench.outlet.waiting.records(), 0);
     bench.read(CAPACITY as usize);
     bench.flush(12);
     assert_eq!(bench.read(1), [Seen::Lost(37, lost((33, 36), (1, 1), 1))]);
@@ -339,4 +342,21 @@ fn a_client_that_closes_its_ring_is_gone_and_told_of_once() {
     assert_eq!(bench.message(1, 0), Fate::Gone);
     assert_eq!(bench.outlet.gone_to_tell(), Some(LeaveReason::Died));
     assert_eq!(bench.outlet.gone_to_tell(), None);
+}
+
+#[test]
+fn what_waits_for_all_clients_together_is_bounded_too() {
+    let mut bench = Bench::new(OverflowPolicy::Spill, 0, 5000);
+    bench.fill();
+    for _ in 0..1000 {
+        assert_eq!(bench.message(1, 0), Fate::Waiting);
+    }
+    assert_eq!(bench.message(1, 0), Fate::SpillFull);
+    let origin = Origin { id: 2, slot: 1, broadcaster: 0, command: 7 };
+    let code = bench.outlet.verdict(origin, Fate::SpillFull).verdict.code;
+    assert_eq!(code, ErrorCode::SpillFull.wire());
+    // What goes out makes room for what comes.
+    bench.read(10);
+    bench.flush(1);
+    assert_eq!(bench.message(1, 1), Fate::Waiting);
 }

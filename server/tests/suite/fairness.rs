@@ -1,0 +1,199 @@
+//! One client floods the control ring, ten honest ones share the server with it.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use halyard_ring::chat::{Kind, LeaveReason, OverflowPolicy};
+use halyard_ring::monotonic_ns;
+use halyard_server::Config;
+
+use crate::support::{Client, Hello, TestServer, config, eventually};
+
+const HONEST: usize = 10;
+/// Commands of each honest client, one after the other.
+const EACH: usize = 300;
+/// How many of the flooder's commands may be carried out while an honest one lies in the ring: about two rounds' worth
+/// of its share. Without shares it is as many as the ring holds, 4,096.
+const BETWEEN: usize = 512;
+
+/// One honest command: when it lay in the ring, and when the router took it.
+type Passage = (u64, u64);
+
+/// Asks again and again and waits for each answer: how long each took, and its passage.
+fn ask(client: &mut Client) -> (Vec<Duration>, Vec<Passage>) {
+    let mut all = (Vec::new(), Vec::new());
+    for _ in 0..EACH {
+        let began = Instant::now();
+        let ping = client.send(Kind::Ping, "");
+        let pushed_ns = monotonic_ns();
+        let answer = client.ok(ping);
+        all.0.push(began.elapsed());
+        all.1.push((pushed_ns, answer.routed_ns));
+    }
+    all
+}
+
+fn ask_all(clients: &mut [Client]) -> (Vec<Duration>, Vec<Passage>) {
+    thread::scope(|scope| {
+        let threads: Vec<_> = clients.iter_mut().map(|client| scope.spawn(|| ask(client))).collect();
+        let mut all = (Vec::new(), Vec::new());
+        for thread in threads {
+            let (took, passages) = thread.join().unwrap();
+            all.0.extend(took);
+            all.1.extend(passages);
+        }
+        all.0.sort_unstable();
+        all
+    })
+}
+
+/// Pushes as fast as it can and obeys no window, and begins again when it is thrown out. Notes when each of its
+/// commands that was carried out was.
+fn flood(server: &TestServer, stop: &AtomicBool, handled_ns: &Mutex<Vec<u64>>) -> u64 {
+    let mut thrown_out = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let hello =
+            Hello { capacity: 1 << 15, policy: OverflowPolicy::Drop, ..Hello::new(server.name(), "flooder") };
+        let Ok(mut flooder) = hello.try_connect() else {
+            thread::sleep(Duration::from_millis(1));
+            continue;
+        };
+        let Client { id, token, .. } = flooder;
+        let (ring, over) = (flooder.ring.clone(), AtomicBool::new(false));
+        let mut control = halyard_ring::Ring::<halyard_ring::chat::Record>::open(
+            &halyard_ring::chat::control_ring(server.name()),
+        )
+        .unwrap()
+        .producer()
+        .unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut ping = halyard_ring::chat::Record::new(Kind::Ping);
+                (ping.client, ping.generation) = (id, token);
+                for command in 2.. {
+                    if over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    ping.command = command;
+                    let _ = control.try_push_prefix(&ping, ping.used());
+                }
+            });
+            while !ring.is_closed() && !stop.load(Ordering::Relaxed) {
+                if let Some(record) = flooder.read(Duration::from_millis(1)) {
+                    note(&record, handled_ns);
+                }
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+        while let Some(record) = flooder.read(Duration::ZERO) {
+            note(&record, handled_ns);
+            let flooded = record.kind == Kind::Goodbye.wire() && record.code == LeaveReason::Flooded.wire();
+            thrown_out += u64::from(flooded);
+        }
+    }
+    thrown_out
+}
+
+fn note(record: &halyard_ring::chat::Record, handled_ns: &Mutex<Vec<u64>>) {
+    if record.kind == Kind::Ack.wire() {
+        handled_ns.lock().unwrap().push(record.routed_ns);
+    }
+}
+
+/// Whatever happens, the flood ends.
+struct Enough<'a>(&'a AtomicBool);
+
+impl Drop for Enough<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn p99(sorted: &[Duration]) -> Duration {
+    sorted[sorted.len() * 99 / 100]
+}
+
+#[test]
+fn a_flooder_takes_no_more_than_its_share() {
+    let server = TestServer::with(Config { broadcasters: 1, ..config() });
+    let mut honest: Vec<_> = (0..HONEST).map(|n| server.client(&format!("honest{n}"))).collect();
+    let (alone, _) = ask_all(&mut honest);
+    // What the flooder takes besides its share of the server is a processor, like any other busy program.
+    let over = AtomicBool::new(false);
+    let (busy, _) = thread::scope(|scope| {
+        let _enough = Enough(&over);
+        scope.spawn(|| while !over.load(Ordering::Relaxed) {});
+        ask_all(&mut honest)
+    });
+    let (stop, handled_ns) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+    let (flooded, passages, thrown_out) = thread::scope(|scope| {
+        let flooder = scope.spawn(|| flood(&server, &stop, &handled_ns));
+        let _enough = Enough(&stop);
+        let before = server.stats().received;
+        eventually("a flood", || server.stats().received > before + 10_000);
+        let (took, passages) = ask_all(&mut honest);
+        stop.store(true, Ordering::Relaxed);
+        (took, passages, flooder.join().unwrap())
+    });
+    let mut handled_ns = handled_ns.into_inner().unwrap();
+    handled_ns.sort_unstable();
+    let between = |&(pushed, routed): &Passage| {
+        let before = |at: u64| handled_ns.partition_point(|&handled| handled < at);
+        before(routed).saturating_sub(before(pushed))
+    };
+    let mut delays: Vec<usize> = passages.iter().map(between).collect();
+    delays.sort_unstable();
+    let stats = server.stats();
+    println!(
+        "honest p99: {:?} alone, {:?} beside a busy thread, {:?} beside a flooder; the flooder's commands carried out while an honest one waited: \
+         p50 {}, p99 {}, most {}; {} carried out in all, {} refused, thrown out {thrown_out} times",
+        p99(&alone),
+        p99(&busy),
+        p99(&flooded),
+        delays[delays.len() / 2],
+        delays[delays.len() * 99 / 100],
+        delays[delays.len() - 1],
+        handled_ns.len(),
+        stats.flooded
+    );
+    assert_eq!(passages.len(), HONEST * EACH, "everybody was served");
+    // A few may be more: if this machine stops all of the honest for a second, the flooder counts as alone.
+    let p98 = delays[delays.len() * 98 / 100];
+    assert!(p98 <= BETWEEN, "{p98} of the flooder's commands before an honest one");
+    assert!(stats.flooded > 0);
+}
+
+#[test]
+fn whoever_floods_without_end_is_thrown_out_and_the_others_hear_why() {
+    let server = TestServer::with(Config { broadcasters: 1, window: 64, ..config() });
+    let (mut ann, mut flooder) = (server.client("ann"), server.client("flooder"));
+    ann.join("lobby");
+    flooder.join("lobby");
+    let left = thread::scope(|scope| {
+        let (control, ring) = (&mut flooder.control, &flooder.ring);
+        let mut ping = halyard_ring::chat::Record::new(Kind::Ping);
+        (ping.client, ping.generation) = (flooder.id, flooder.token);
+        scope.spawn(move || {
+            for command in 10.. {
+                if ring.is_closed() {
+                    return;
+                }
+                ping.command = command;
+                let _ = control.try_push_prefix(&ping, ping.used());
+            }
+        });
+        loop {
+            // The honest one's commands are what makes it a flood.
+            ann.sync();
+            if let Some(index) = ann.seen.iter().position(|record| record.kind == Kind::Left.wire()) {
+                break ann.seen.remove(index).unwrap();
+            }
+            ann.seen.clear();
+        }
+    });
+    assert_eq!((left.client, left.code), (flooder.id, LeaveReason::Flooded.wire()));
+    assert!(server.stats().flooded > 0);
+    ann.sync();
+}
