@@ -124,7 +124,11 @@ fn a_flooder_takes_no_more_than_its_share() {
     let over = AtomicBool::new(false);
     let (busy, _) = thread::scope(|scope| {
         let _enough = Enough(&over);
-        scope.spawn(|| while !over.load(Ordering::Relaxed) {});
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
         ask_all(&mut honest)
     });
     let (stop, handled_ns) = (AtomicBool::new(false), Mutex::new(Vec::new()));
