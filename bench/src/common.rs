@@ -79,6 +79,15 @@ impl Pins {
         }
     }
 
+    /// Where a server's broadcasters are to run: see [`Needs::pin`](crate::host::Needs::pin).
+    pub(crate) fn of_server(&self) -> Option<Vec<usize>> {
+        match self {
+            Self::Auto => None,
+            Self::No => Some(Vec::new()),
+            Self::Cpus(cpus) => Some(cpus.clone()),
+        }
+    }
+
     /// For a pair that must stay on two processors: those named, or the first two of `cpus`.
     pub(crate) fn pair(&self, cpus: &[usize]) -> Result<[usize; 2], Failure> {
         let pair = match self {

@@ -38,6 +38,9 @@ pub(crate) struct Host {
     foreign: bool,
 }
 
+/// Measurements drive many clients from few threads, which have no time for heartbeats meanwhile; that their process has
+/// ended is seen without.
+const HANG: Duration = Duration::from_secs(3600);
 /// How long another program may take until it answers.
 const STARTING: Duration = Duration::from_secs(20);
 
@@ -86,6 +89,11 @@ impl Host {
         &self.name
     }
 
+    /// The server's process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
     /// Ends it in good order: it drains, says goodbye, removes its names.
     pub(crate) fn stop(self) -> Result<(), Failure> {
         if self.foreign {
@@ -111,6 +119,7 @@ pub(crate) fn child() -> Result<(), Failure> {
         clients_max: needs.clients,
         rooms_max: needs.rooms,
         wait: needs.wait.parse::<Wait>().doing("reading an order")?,
+        hang: HANG,
         ..Config::default()
     };
     if let Some(broadcasters) = needs.broadcasters {

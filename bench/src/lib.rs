@@ -4,14 +4,19 @@
 //! The library is the program: [`run`] is all of it. Each subcommand has its file.
 #![deny(unsafe_code)]
 
+mod broadcasters;
+mod chain;
 mod chat;
 mod child;
 #[allow(dead_code, reason = "the subcommands that have many cases are still to come")]
 mod common;
+mod copies;
+mod crowd;
 #[allow(dead_code, reason = "the subcommands that read results are still to come")]
 mod document;
 mod echo;
 mod failure;
+mod fanout;
 #[allow(dead_code, reason = "the subcommands that read results are still to come")]
 mod figures;
 mod floor;
@@ -27,9 +32,11 @@ mod relay;
 mod replay;
 #[allow(dead_code, reason = "the subcommands that read results are still to come")]
 mod results;
+mod scale;
 mod shared;
 mod table;
 mod timed;
+mod usage;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -59,6 +66,9 @@ enum Command {
     Floor(floor::Floor),
     Hop(hop::Hop),
     Chat(chat::Chat),
+    Fanout(fanout::Fanout),
+    Scale(scale::Scale),
+    Broadcasters(broadcasters::Broadcasters),
     Replay(replay::Replay),
     #[command(subcommand, hide = true)]
     Child(ChildRole),
@@ -70,6 +80,7 @@ enum ChildRole {
     Echo { lines: PathBuf, cpu: usize },
     Server,
     Replay,
+    Scale,
 }
 
 /// Runs the program on the process's arguments.
@@ -100,6 +111,9 @@ impl Command {
             Self::Floor(floor) => floor.run(),
             Self::Hop(hop) => hop.run(),
             Self::Chat(chat) => chat.run(),
+            Self::Fanout(fanout) => fanout.run(),
+            Self::Scale(scale) => scale.run(),
+            Self::Broadcasters(broadcasters) => broadcasters.run(),
             Self::Replay(replay) => replay.run(),
             Self::Child(role) => role.run(),
         }
@@ -112,6 +126,7 @@ impl ChildRole {
             Self::Echo { lines, cpu } => echo::child(lines, *cpu),
             Self::Server => host::child(),
             Self::Replay => replay::child(),
+            Self::Scale => scale::child(),
         }
     }
 }

@@ -23,14 +23,19 @@ fn figures(args: &[&str]) -> Vec<(String, Value)> {
     for figure in &figures {
         let rounds = figure["rounds"].as_array().unwrap();
         assert_eq!(rounds.len(), 2, "{}", figure["id"]);
-        assert!(rounds.iter().all(|round| round["count"].as_u64() > Some(0)), "{}", figure["id"]);
-        assert!(figure["histogram"].as_str().is_some_and(|text| !text.is_empty()), "{}", figure["id"]);
+        let is_latency = !figure["histogram"].is_null();
+        if is_latency {
+            assert!(rounds.iter().all(|round| round["count"].as_u64() > Some(0)), "{}", figure["id"]);
+            assert!(figure["histogram"].as_str().is_some_and(|text| !text.is_empty()), "{}", figure["id"]);
+            assert_eq!(figure["value"], figure["percentiles"]["p50"]);
+        } else {
+            assert!(rounds.iter().all(|round| round["value"].as_f64() >= Some(0.0)), "{}", figure["id"]);
+        }
         let value = &figure["value"];
         assert!(
             value["min"].as_f64() <= value["median"].as_f64()
                 && value["median"].as_f64() <= value["max"].as_f64()
         );
-        assert_eq!(value, &figure["percentiles"]["p50"]);
     }
     figures.into_iter().map(|figure| (figure["id"].as_str().unwrap().to_owned(), figure)).collect()
 }
@@ -76,7 +81,7 @@ fn a_hop_stands_beside_the_cache_line_of_the_same_run() {
 
 #[test]
 fn a_chat_stands_beside_the_bare_relay_of_the_same_run() {
-    let figures = figures(&["chat", "--wait", "adaptive,block", "--text", "500"]);
+    let figures = figures(&["chat", "--wait", "adaptive,block", "--text", "500", "--rate", "0"]);
     let of = |how: &str| {
         let parts = ["loop", "delivery", "stage.router", "stage.broadcaster", "stage.receiver"];
         let chat = parts.map(|part| format!("chat.{how}.{part}"));
@@ -88,9 +93,68 @@ fn a_chat_stands_beside_the_bare_relay_of_the_same_run() {
     assert!(whole["ratio"]["median"].as_f64() > Some(0.0));
 }
 
+/// Those of some ids.
+fn pick(figures: &[(String, Value)], wanted: impl Fn(&str) -> bool) -> Vec<(&str, &Value)> {
+    figures.iter().filter(|(id, _)| wanted(id)).map(|(id, figure)| (id.as_str(), figure)).collect()
+}
+
+#[test]
+fn an_open_loop_stands_beside_the_chain_of_as_many_sleeps() {
+    let figures = figures(&["chat", "--rate", "5000"]);
+    let open = pick(&figures, |id| id.starts_with("chat.adaptive.open.5000."));
+    let parts = ["whole", "delivery", "stage.router", "stage.broadcaster", "stage.receiver"];
+    let all = parts.iter().chain(&["cpu.server", "cpu.client"]);
+    let expected: Vec<String> = all.map(|part| format!("chat.adaptive.open.5000.{part}")).collect();
+    assert_eq!(open.iter().map(|(id, _)| *id).collect::<Vec<_>>(), expected);
+    let whole = open[0].1;
+    assert!(whole["floor"].as_str().is_some_and(|floor| floor.starts_with("chain.")), "{whole}");
+    assert!(whole["ratio"]["median"].as_f64() > Some(0.0));
+    // The sender says all of them, late or not; those for warming up do not count.
+    assert!(open[..5].iter().all(|(_, figure)| figure["rounds"][0]["count"] == 100));
+    assert!(open[5..].iter().all(|(_, cpu)| cpu["value"]["median"].as_f64() > Some(0.0)));
+}
+
+#[test]
+fn fan_out_stands_beside_bare_copies() {
+    let figures = figures(&["fanout", "--members", "1,20"]);
+    let parts = ["last", "copies.rate", "rate", "copies.cost", "cost"];
+    let expected = [1, 20].iter().flat_map(|n| parts.map(|part| format!("fanout.{n}.{part}")));
+    assert_eq!(ids(&figures), expected.collect::<Vec<_>>());
+    for (id, figure) in &figures {
+        assert!(figure["value"]["min"].as_f64() > Some(0.0), "{id}");
+        let has_floor = !id.contains("copies") && !id.ends_with("last");
+        assert_eq!(figure["ratio"].is_object(), has_floor, "{id}");
+    }
+}
+
+#[test]
+fn scale_compares_loads_with_the_smallest() {
+    let args = ["scale", "--clients", "4:1,12:3", "--per-process", "8", "--idle", "20"];
+    let figures = figures(&args);
+    let parts =
+        ["connect", "delivery", "server.private", "shared", "client.private", "idle.server", "idle.clients"];
+    let expected = [4, 12].iter().flat_map(|n| parts.map(|part| format!("scale.{n}.{part}")));
+    assert_eq!(ids(&figures), expected.collect::<Vec<_>>());
+    assert_eq!(figures[7].1["rounds"][0]["count"], 12, "each connection counts");
+    assert_eq!(figures[8].1["floor"], "scale.4.delivery");
+    assert!(figures[8].1["ratio"]["median"].as_f64() > Some(0.0));
+    assert!(figures[10].1["value"]["median"].as_f64() > Some(0.0), "reply rings take memory");
+}
+
+#[test]
+fn broadcasters_are_compared_with_one() {
+    let figures = figures(&["broadcasters", "--most", "2", "--members", "6", "--pin", "no"]);
+    let parts = ["last", "rate", "cost"];
+    let expected = [1, 2].iter().flat_map(|n| parts.map(|part| format!("broadcasters.{n}.{part}")));
+    assert_eq!(ids(&figures), expected.collect::<Vec<_>>());
+    for (own, floor) in [(3, 0), (4, 1), (5, 2)] {
+        assert_eq!(figures[own].1["floor"], figures[floor].0);
+    }
+}
+
 #[test]
 fn the_table_shows_the_ratio_to_the_floor() {
-    let (output, _) = run(&["chat", "--rounds", "1", "--time", "4", "--pin", "no"]);
+    let (output, _) = run(&["chat", "--rounds", "1", "--time", "4", "--pin", "no", "--rate", "0"]);
     let table = text(&output.stdout);
     assert!(table.contains("p50 / floor") && table.contains(" ×") && table.contains("cores"), "{table}");
 }
@@ -103,6 +167,13 @@ fn wrong_options_are_usage_errors() {
         &["hop", "--pin", "0"],
         &["chat", "--text", "0"],
         &["chat", "--rounds", "0"],
+        &["chat", "--rate", "x"],
+        &["fanout", "--members", "0"],
+        &["fanout", "--capacity", "48"],
+        &["fanout", "--text", "129"],
+        &["fanout", "--wait", "yield,block", "--members", "1"],
+        &["scale", "--clients", "10:11"],
+        &["broadcasters", "--most", "0"],
         &["replay"],
         &["replay", "--capacity", "100", "data/night.log"],
         &["replay", "--speed", "0", "data/night.log"],
