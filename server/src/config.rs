@@ -47,7 +47,7 @@ pub struct Config {
     pub clients_max: u32,
     /// Most rooms at once.
     pub rooms_max: u32,
-    /// Most members of one room.
+    /// Most members of one room; no bound of its own by default.
     pub room_members_max: u32,
     /// Most commands that a client may have sent and not seen answered. While others wait, what goes beyond is refused.
     pub window: u32,
@@ -90,7 +90,7 @@ impl Default for Config {
             pin: Pin::Auto,
             clients_max: 1000,
             rooms_max: 1000,
-            room_members_max: 1000,
+            room_members_max: u32::MAX,
             window: 1024,
             control_capacity: 4096,
             grace: Duration::from_millis(5),

@@ -32,9 +32,9 @@ pub struct ServeOptions {
     #[arg(long, value_name = "N", default_value_t = default().rooms_max, help_heading = "Limits")]
     pub rooms: u32,
 
-    /// Most members of one room
-    #[arg(long, value_name = "N", default_value_t = default().room_members_max, help_heading = "Limits")]
-    pub room_members: u32,
+    /// Most members of one room [default: as many as there are clients]
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub room_members: Option<u32>,
 
     /// Most commands that one client may have under way, unanswered; beyond that they are refused while others wait
     #[arg(long, value_name = "N", default_value_t = default().window, help_heading = "Limits")]
@@ -52,7 +52,7 @@ pub struct ServeOptions {
     #[arg(long, value_name = "N", default_value_t = default().spill_max, help_heading = "Limits")]
     pub spill_max: u32,
 
-    /// Most bytes that records waiting for all clients together may take
+    /// Most bytes that records waiting for slow clients may take, for all of them together
     #[arg(long, value_name = "BYTES", default_value_t = default().spill_total, help_heading = "Limits")]
     pub spill_total: u64,
 
@@ -141,7 +141,7 @@ impl ServeOptions {
             pin: self.pin,
             clients_max: self.clients,
             rooms_max: self.rooms,
-            room_members_max: self.room_members,
+            room_members_max: self.room_members.unwrap_or(default.room_members_max),
             window: self.window,
             control_capacity: self.capacity,
             grace: self.grace,

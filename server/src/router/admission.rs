@@ -307,7 +307,7 @@ impl Router {
             },
             server_pid: std::process::id(),
             window: config.window,
-            room_members_max: config.room_members_max,
+            room_members_max: config.room_members_max.min(config.clients_max),
         });
         self.tell(slot, record, monotonic_ns());
     }
