@@ -347,7 +347,7 @@ fn take_name(config: &Config) -> Result<Ring<Record>, StartError> {
 }
 
 /// Removes the reply rings of this server's clients that are dead. The rings of the living are theirs: returns them.
-fn remove_dead_replies(server: &ServerName) -> Vec<RingName> {
+pub(crate) fn remove_dead_replies(server: &ServerName) -> Vec<RingName> {
     let is_ours =
         |name: &RingName| matches!(parse_ring_name(name), Some((of, RingRole::Reply(_))) if of == *server);
     let mut living = Vec::new();

@@ -4,7 +4,8 @@
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use halyard_ring::chat::{ErrorCode, Record, RingRole, SCHEMA, ServerName, parse_ring_name};
 use halyard_ring::{ProcessId, Producer, Ring, RingKind, RingName};
@@ -12,6 +13,7 @@ use halyard_ring::{ProcessId, Producer, Ring, RingKind, RingName};
 use crate::config::REPLY_CAPACITY_MIN;
 use crate::notice::{Notice, Notices};
 use crate::resources::Resources;
+use crate::server::remove_dead_replies;
 use crate::wire::{error_text, hello_parts};
 
 /// Something for the steward to do.
@@ -52,6 +54,9 @@ pub(crate) struct Opened {
     pub(crate) outcome: Outcome,
 }
 
+/// How often the rings of clients are removed that died before this server knew of them: no session's end does it.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
 pub(crate) struct Steward {
     pub(crate) server: ServerName,
     pub(crate) chores: Receiver<Chore>,
@@ -64,8 +69,17 @@ impl Steward {
     /// Works until all senders of chores are gone and every chore is done.
     pub(crate) fn run(mut self) {
         let mut lines = String::new();
-        while let Ok(chore) = self.chores.recv() {
-            let mut next = Some(chore);
+        let mut sweep = Instant::now() + SWEEP_EVERY;
+        loop {
+            let mut next = match self.chores.recv_timeout(sweep.saturating_duration_since(Instant::now())) {
+                Ok(chore) => Some(chore),
+                Err(RecvTimeoutError::Timeout) => {
+                    sweep = Instant::now() + SWEEP_EVERY;
+                    remove_dead_replies(&self.server);
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             while let Some(chore) = next.take() {
                 self.work(chore, &mut lines);
                 next = self.chores.try_recv().ok();
@@ -75,6 +89,7 @@ impl Steward {
                 }
             }
         }
+        remove_dead_replies(&self.server);
     }
 
     fn work(&mut self, chore: Chore, lines: &mut String) {

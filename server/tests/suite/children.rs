@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use halyard_ring::Beat;
-use halyard_ring::chat::{Kind, ServerName};
+use halyard_ring::chat::{Kind, Record, ServerName, reply_ring};
+use halyard_ring::{Beat, Ring, RingOptions};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -87,6 +87,14 @@ fn plays_its_role() {
     else {
         return;
     };
+    if role == "stillborn" {
+        // Dies before its HELLO: the server never hears of it.
+        let name = reply_ring(&ServerName::new(&server).unwrap(), &nick).unwrap();
+        let _ring = Ring::<Record>::create(&name, &RingOptions::spsc(32)).unwrap();
+        announce("ready");
+        client_stops();
+        return;
+    }
     let mut client = Client::connect(&ServerName::new(&server).unwrap(), &nick);
     client.join("lobby");
     match role.as_str() {

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use halyard_ring::chat::{Kind, LeaveReason, OverflowPolicy, Record, ServerName, control_ring};
-use halyard_ring::{PopError, Ring, RingName, RingOptions};
+use halyard_ring::{PopError, Removal, Ring, RingName, RingOptions, list_names, remove_dead};
 use halyard_server::{Config, Server, StartError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -203,6 +203,25 @@ fn the_leftovers_of_a_killed_server_are_taken_over() {
     // The same process connects again, under the same nick.
     let mut ann = server.client("ann");
     assert_eq!(ann.join("lobby").count, 1);
+}
+
+#[test]
+fn what_a_client_leaves_that_dies_before_its_hello_goes_with_the_server() {
+    let name = unique_name();
+    let program = Program::start(&name, &[]);
+    let dead = Process::start(&name, "dead", "stillborn");
+    let living = Process::start(&name, "living", "stillborn");
+    dead.signal(Signal::SIGKILL);
+    assert!(!dead.join());
+    program.signal(Signal::SIGTERM);
+    assert!(program.end().status.success());
+    assert_eq!(names_of(&name), [format!("{name}.reply.living")], "only what the living one has made");
+    drop(living);
+    for ring in
+        list_names().unwrap().iter().filter(|ring| names_of(&name).contains(&ring.as_str().to_owned()))
+    {
+        assert_eq!(remove_dead(ring).unwrap(), Removal::Removed);
+    }
 }
 
 #[test]
