@@ -4,8 +4,10 @@
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
+use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::failure::{Failure, While as _};
 
@@ -41,6 +43,21 @@ impl Child {
 
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// How it has ended, if it has.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>, Failure> {
+        self.process.try_wait().doing(format_args!("looking after the {} process", self.role))
+    }
+
+    /// Sends it a signal. One that has ended stays as it is.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), Failure> {
+        // Not reaped before `ended` or `finish`, so the number is nobody else's.
+        let pid = i32::try_from(self.pid()).doing("signalling a process")?;
+        match kill(Pid::from_raw(pid), signal) {
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(errno) => Err(Failure::broke(format_args!("signalling the {} process", self.role), errno)),
+        }
     }
 
     /// Sends one line.
@@ -107,6 +124,22 @@ pub(crate) fn next_order() -> Result<Option<String>, Failure> {
         0 => Ok(None),
         _ => Ok(Some(line.trim_end().to_owned())),
     }
+}
+
+/// In a child: obeys `fault POINT:ACTION@N`, which arms a fault point where they are compiled in, and `calm`, which
+/// disarms all. False if the order is another one.
+pub(crate) fn fault(order: &str) -> Result<bool, Failure> {
+    if order == "calm" {
+        #[cfg(feature = "faults")]
+        halyard_ring::faults::disarm_all();
+        return Ok(true);
+    }
+    let Some(fault) = order.strip_prefix("fault ") else { return Ok(false) };
+    #[cfg(feature = "faults")]
+    halyard_ring::faults::arm(fault.parse().doing("reading an order")?);
+    #[cfg(not(feature = "faults"))]
+    let _ = fault;
+    Ok(true)
 }
 
 /// In a child: answers with one line.

@@ -51,12 +51,7 @@ impl Host {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name =
             ServerName::new(&format!("bench-{}-{count}", std::process::id())).doing("naming a server")?;
-        let Some(bin) = bin else {
-            let mut child = Child::start(&["server"])?;
-            child.order(&serde_json::to_string(&(&name.to_string(), needs)).doing("writing an order")?)?;
-            child.expect("ready")?;
-            return Ok(Self { child, name, foreign: false });
-        };
+        let Some(bin) = bin else { return Self::start_as(name, needs, None) };
         let mut command = Command::new(bin);
         command.args(["--name", name.as_str(), "--wait", &needs.wait, "--log", "warn"]);
         command.args(["--clients", &needs.clients.to_string(), "--rooms", &needs.rooms.to_string()]);
@@ -70,6 +65,16 @@ impl Host {
         let host = Self { child: Child::spawn(command, "server")?, name, foreign: true };
         host.await_answer()?;
         Ok(host)
+    }
+
+    /// Starts this program as a server under this name. Clients are dropped after `hang` without a sign of life, or
+    /// after the server's default.
+    pub(crate) fn start_as(name: ServerName, needs: &Needs, hang: Option<Duration>) -> Result<Self, Failure> {
+        let mut child = Child::start(&["server"])?;
+        let order = (name.to_string(), needs, hang);
+        child.order(&serde_json::to_string(&order).doing("writing an order")?)?;
+        child.expect("ready")?;
+        Ok(Self { child, name, foreign: false })
     }
 
     fn await_answer(&self) -> Result<(), Failure> {
@@ -94,6 +99,11 @@ impl Host {
         self.child.pid()
     }
 
+    /// Its process: to look after it, and to give it orders such as `fault POINT:kill@N`.
+    pub(crate) fn process(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
     /// Ends it in good order: it drains, says goodbye, removes its names.
     pub(crate) fn stop(self) -> Result<(), Failure> {
         if self.foreign {
@@ -113,7 +123,8 @@ pub(crate) fn child() -> Result<(), Failure> {
     }
     raise_file_limit();
     let order = child::next_order()?.unwrap_or_default();
-    let (name, needs): (String, Needs) = serde_json::from_str(&order).doing("reading an order")?;
+    let (name, needs, hang): (String, Needs, Option<Duration>) =
+        serde_json::from_str(&order).doing("reading an order")?;
     let mut config = Config {
         name: ServerName::new(&name).doing("reading an order")?,
         clients_max: needs.clients,
@@ -125,6 +136,10 @@ pub(crate) fn child() -> Result<(), Failure> {
     if let Some(broadcasters) = needs.broadcasters {
         config.broadcasters = broadcasters;
     }
+    if let Some(hang) = hang {
+        config.heartbeat = (hang / 8).min(config.heartbeat);
+        config.hang = hang;
+    }
     match needs.pin {
         None => {}
         Some(cpus) if cpus.is_empty() => config.pin = Pin::No,
@@ -132,7 +147,9 @@ pub(crate) fn child() -> Result<(), Failure> {
     }
     let server = Server::start(config).doing("starting the server")?;
     child::reply("ready")?;
-    while child::next_order()?.is_some() {}
+    while let Some(order) = child::next_order()? {
+        child::fault(&order)?;
+    }
     server.stop();
     Ok(())
 }

@@ -6,6 +6,7 @@
 
 mod broadcasters;
 mod chain;
+mod chaos;
 mod chat;
 mod child;
 #[allow(dead_code, reason = "the subcommands that have many cases are still to come")]
@@ -58,7 +59,7 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 a replay found differences, 2 an option or a file is wrong, 69 something that the measurement \
+Exit codes: 0 done, 1 a replay found differences or a storm a broken promise, 2 an option or a file is wrong, 69 something that the measurement \
 needs could not be had, 130 interrupted.";
 
 #[derive(Subcommand, Debug)]
@@ -70,6 +71,7 @@ enum Command {
     Scale(scale::Scale),
     Broadcasters(broadcasters::Broadcasters),
     Replay(replay::Replay),
+    Chaos(chaos::Chaos),
     #[command(subcommand, hide = true)]
     Child(ChildRole),
 }
@@ -81,6 +83,7 @@ enum ChildRole {
     Server,
     Replay,
     Scale,
+    Chaos,
 }
 
 /// Runs the program on the process's arguments.
@@ -115,6 +118,7 @@ impl Command {
             Self::Scale(scale) => scale.run(),
             Self::Broadcasters(broadcasters) => broadcasters.run(),
             Self::Replay(replay) => replay.run(),
+            Self::Chaos(chaos) => chaos.run(),
             Self::Child(role) => role.run(),
         }
     }
@@ -127,6 +131,7 @@ impl ChildRole {
             Self::Server => host::child(),
             Self::Replay => replay::child(),
             Self::Scale => scale::child(),
+            Self::Chaos => chaos::child(),
         }
     }
 }

@@ -1,6 +1,6 @@
 #![expect(unsafe_code, reason = "atomics over a mapping that several processes share")]
-//! Bare cache lines that several processes share: the raw floor, and the counters that keep a replay's processes in
-//! step. No ring, no names: an anonymous memory file that children open through `/proc`.
+//! Words and bare cache lines that several processes share: the raw floor, the counters that keep a replay's processes
+//! in step, the journals of a storm. No ring, no names: an anonymous memory file that children open through `/proc`.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -12,28 +12,33 @@ use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::posix_fallocate;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-/// Bytes from one line to the next: two cache lines, since processors fetch them in pairs.
-const STRIDE: usize = 128;
-
-/// A number of cache lines, each holding one counter that starts at 0.
+/// A number of words that start at 0.
 ///
-/// The mapping is `STRIDE * count` bytes long (I1), lies at a page boundary (I2), and nobody accesses it but through
-/// [`Lines::line`] (I3).
+/// The mapping is `8 * count` bytes long (I1), lies at a page boundary (I2), and nobody accesses it but through
+/// [`Words::word`] (I3).
 #[derive(Debug)]
-pub(crate) struct Lines {
+pub(crate) struct Words {
     map: MmapRaw,
     file: File,
     count: usize,
 }
 
-impl Lines {
-    /// New lines, all 0.
+impl Words {
+    /// New words, all 0, with memory behind each of them.
     pub(crate) fn create(count: usize) -> io::Result<Self> {
-        let file = File::from(memfd_create("halyard-bench", MFdFlags::MFD_CLOEXEC)?);
-        let bytes = i64::try_from(count * STRIDE).map_err(io::Error::other)?;
+        let file = memory_file()?;
+        let bytes = i64::try_from(count * size_of::<u64>()).map_err(io::Error::other)?;
         // Not set_len: a page that cannot be had is an error here instead of a SIGBUS later.
         posix_fallocate(&file, 0, bytes)?;
-        Self::map(file, count)
+        Self::map(file, count, true)
+    }
+
+    /// New words, all 0, that take memory only where they are used: for many of which few will be. On a machine that
+    /// runs out of memory whoever uses the next one is killed.
+    pub(crate) fn create_sparse(count: usize) -> io::Result<Self> {
+        let file = memory_file()?;
+        file.set_len((count * size_of::<u64>()) as u64)?;
+        Self::map(file, count, false)
     }
 
     /// Where another process finds them while this one lives.
@@ -41,16 +46,65 @@ impl Lines {
         format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
     }
 
-    /// The lines that another process created.
+    /// The words that another process created.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let bytes = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-        Self::map(file, bytes / STRIDE)
+        Self::map(file, bytes / size_of::<u64>(), false)
     }
 
-    fn map(file: File, count: usize) -> io::Result<Self> {
-        let map = MmapOptions::new().len(count * STRIDE).populate().map_raw(&file)?;
+    fn map(file: File, count: usize, populate: bool) -> io::Result<Self> {
+        let mut options = MmapOptions::new();
+        options.len(count * size_of::<u64>());
+        if populate {
+            options.populate();
+        }
+        let map = options.map_raw(&file)?;
         Ok(Self { map, file, count })
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The word `index`.
+    ///
+    /// # Panics
+    /// If there is no such word.
+    #[inline]
+    pub(crate) fn word(&self, index: usize) -> &AtomicU64 {
+        assert!(index < self.count, "word {index} of {}", self.count);
+        // SAFETY: inside the mapping (I1 and the check above), aligned to 8 bytes (I2), alive as long as `self`;
+        // every access of every process is atomic (I3), and all bits are a valid word.
+        unsafe { AtomicU64::from_ptr(self.map.as_mut_ptr().cast::<u64>().add(index)) }
+    }
+}
+
+fn memory_file() -> io::Result<File> {
+    Ok(File::from(memfd_create("halyard-bench", MFdFlags::MFD_CLOEXEC)?))
+}
+
+/// Words from one line to the next: two cache lines, since processors fetch them in pairs.
+const STRIDE: usize = 128 / size_of::<u64>();
+
+/// A number of cache lines, each holding one counter that starts at 0.
+#[derive(Debug)]
+pub(crate) struct Lines(Words);
+
+impl Lines {
+    /// New lines, all 0.
+    pub(crate) fn create(count: usize) -> io::Result<Self> {
+        Words::create(count * STRIDE).map(Self)
+    }
+
+    /// Where another process finds them while this one lives.
+    pub(crate) fn path(&self) -> String {
+        self.0.path()
+    }
+
+    /// The lines that another process created.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        Words::open(path).map(Self)
     }
 
     /// The counter in line `index`.
@@ -59,10 +113,7 @@ impl Lines {
     /// If there is no such line.
     #[inline]
     pub(crate) fn line(&self, index: usize) -> &AtomicU64 {
-        assert!(index < self.count, "line {index} of {}", self.count);
-        // SAFETY: inside the mapping (I1 and the check above), aligned to 128 bytes (I2), alive as long as `self`;
-        // every access of every process is atomic (I3), and all bits are a valid counter.
-        unsafe { AtomicU64::from_ptr(self.map.as_mut_ptr().add(index * STRIDE).cast()) }
+        self.0.word(index * STRIDE)
     }
 }
 
@@ -82,8 +133,16 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "line 3 of 3")]
+    #[should_panic(expected = "word 48 of 48")]
     fn there_is_no_line_beyond_the_last() {
         Lines::create(3).unwrap().line(3);
+    }
+
+    #[test]
+    fn words_without_memory_behind_them_can_be_used_all_the_same() {
+        let ours = Words::create_sparse(1 << 20).unwrap();
+        let theirs = Words::open(Path::new(&ours.path())).unwrap();
+        ours.word((1 << 20) - 1).store(7, Ordering::Release);
+        assert_eq!((theirs.word((1 << 20) - 1).load(Ordering::Acquire), theirs.count()), (7, 1 << 20));
     }
 }

@@ -1,0 +1,153 @@
+//! How long messages were under way, near a fault of somebody else and far from any.
+//!
+//! A message that was sent, routed and received by processes that ran all the time may be held up by a peer that dies or
+//! is stopped in mid-claim for one grace, no longer. What a fault of a peer costs beyond that cannot be told from a
+//! moment at which the machine was busy, so the bound is taken from the run itself: a message near faults may take one
+//! grace for each of them and one more, and twice the slowest message that no fault was near, and [`NOISE`] in any case.
+
+use halyard_ring::monotonic_ns;
+use hdrhistogram::Histogram;
+
+use super::across::Past;
+use super::{Violation, Wrong};
+use crate::chaos::journal::Entry;
+use crate::chaos::message::Life;
+use crate::figures;
+
+/// What a message may take on any machine, nanoseconds.
+const NOISE: u64 = 100_000_000;
+/// A fault at a named point is noticed a little after it has happened.
+const NOTICED_NS: u64 = 20_000_000;
+/// After a client was stopped it takes a while to take what has waited for it.
+const CATCHING_UP_NS: u64 = 500_000_000;
+
+/// Something that was done to a process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault {
+    pub(crate) at: u64,
+    /// Killed, not stopped.
+    pub(crate) dead: bool,
+    /// Which place; the server is none.
+    pub(crate) slot: Option<u16>,
+    /// Until when it lasted: a stopped process goes on, a killed server has a successor.
+    pub(crate) until: u64,
+}
+
+/// How long messages took, from SAY to receipt.
+pub(crate) struct Latencies {
+    /// No fault near.
+    pub(crate) ordinary: Histogram<u64>,
+    /// Under way when a peer was killed.
+    pub(crate) dead: Histogram<u64>,
+    /// Under way when a peer was stopped.
+    pub(crate) stopped: Histogram<u64>,
+    /// Under way when the server was killed: until the next one has delivered them.
+    pub(crate) server: Histogram<u64>,
+}
+
+/// What a message may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waits {
+    /// How long the router waits in front of a claim.
+    pub(crate) grace_ns: u64,
+    /// How long a server that takes over waits for the clients of the one that died.
+    pub(crate) rejoin_ns: u64,
+}
+
+struct Flight {
+    life: Life,
+    sent: u64,
+    received: u64,
+    text: String,
+}
+
+/// Sorts all messages by what was near them, and finds those that took too long.
+pub(crate) fn late(pasts: &[Past], faults: &[Fault], waits: Waits) -> (Latencies, Vec<Violation>) {
+    let mut latencies = Latencies {
+        ordinary: figures::histogram(),
+        dead: figures::histogram(),
+        stopped: figures::histogram(),
+        server: figures::histogram(),
+    };
+    let mut near = Vec::new();
+    let stops: std::collections::HashMap<Life, &Past> = pasts.iter().map(|past| (past.life, past)).collect();
+    for past in pasts {
+        for noted in &past.notes {
+            let Entry::Heard { id, passed, .. } = noted.entry else { continue };
+            let flight =
+                Flight { life: past.life, sent: passed.sent, received: noted.at, text: id.to_string() };
+            let took = flight.took();
+            let back = waits.rejoin_ns + CATCHING_UP_NS;
+            if faults.iter().any(|fault| fault.slot.is_none() && fault.overlaps(&flight, back)) {
+                latencies.server.saturating_record(took);
+                continue;
+            }
+            // Held up by what was done to the two themselves.
+            let since = flight.sent.saturating_sub(CATCHING_UP_NS);
+            let own = [past.life, id.life()];
+            let held_up =
+                |life: &Life| stops.get(life).is_none_or(|past| past.was_stopped(since, flight.received));
+            if own.iter().any(held_up) {
+                continue;
+            }
+            let others = |fault: &&Fault| {
+                fault.slot.is_some_and(|slot| own.iter().all(|life| life.slot != slot))
+                    && fault.is_at(&flight, NOTICED_NS + waits.grace_ns)
+            };
+            let (mut dead, mut stopped) = (0, 0);
+            for fault in faults.iter().filter(others) {
+                *(if fault.dead { &mut dead } else { &mut stopped }) += 1;
+            }
+            if dead > 0 {
+                latencies.dead.saturating_record(took);
+            }
+            if stopped > 0 {
+                latencies.stopped.saturating_record(took);
+            }
+            if dead + stopped == 0 {
+                latencies.ordinary.saturating_record(took);
+            } else {
+                near.push((flight, dead + stopped));
+            }
+        }
+    }
+    let ordinary = 2 * latencies.ordinary.max();
+    let mut violations = Vec::new();
+    for (flight, faults) in near {
+        let bound = waits.grace_ns * (faults + 1) + ordinary.max(NOISE);
+        if flight.took() > bound {
+            let (took, bound) = (figures::Nanos(flight.took() as f64), figures::Nanos(bound as f64));
+            let text = format!(
+                "{} took {took} with {faults} faults of others near; {bound} is the bound",
+                flight.text
+            );
+            violations.push(Violation::new(flight.received, Wrong::Late, flight.life, text));
+        }
+    }
+    (latencies, violations)
+}
+
+impl Flight {
+    fn took(&self) -> u64 {
+        self.received.saturating_sub(self.sent).max(1)
+    }
+}
+
+impl Fault {
+    /// Whether the message was under way while it lasted, or shortly after.
+    fn overlaps(&self, flight: &Flight, after: u64) -> bool {
+        self.at <= flight.received && flight.sent <= self.until.saturating_add(after)
+    }
+
+    /// Whether the message was under way when it happened.
+    fn is_at(&self, flight: &Flight, margin: u64) -> bool {
+        self.at.saturating_sub(NOTICED_NS) <= flight.received && flight.sent <= self.at.saturating_add(margin)
+    }
+}
+
+/// A fault that lasts until it is said otherwise.
+impl Fault {
+    pub(crate) fn now(slot: Option<u16>, dead: bool) -> Self {
+        Self { at: monotonic_ns(), dead, slot, until: u64::MAX }
+    }
+}
