@@ -31,9 +31,12 @@
 
 mod connect;
 mod heard;
+mod long;
 mod receiver;
 mod reply;
+mod room;
 mod sender;
+mod silence;
 #[cfg(test)]
 mod tests;
 mod watch;

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use halyard_ring::chat::{ErrorCode, Kind, LeaveReason, Message as Checked, Reassembly, Record, flags};
+use halyard_ring::chat::{ErrorCode, Kind, LeaveReason, Message as Checked, Record, flags};
 use halyard_ring::{Consumer, PopError};
 
 use super::heard::Heard;
+use super::long::Long;
 use super::reply::Reply;
+use super::room::{Room, Seen};
+use super::silence::Silence;
 use super::{Limits, Past};
 use crate::error::RecvError;
 use crate::event::{
     Ack, Answer, Delivery, Direct, Earlier, Entry, Event, Fault, Gap, Loss, Message, Presence, Refusal,
     Times, Unusable,
 };
-
-/// A server's heartbeat is late when it is this old, or four of its beats if that is more.
-const SILENT: Duration = Duration::from_secs(2);
 
 /// Takes records straight off this client's reply ring and turns them into events.
 ///
@@ -50,35 +50,6 @@ pub struct Receiver {
     beaten: Instant,
 }
 
-/// The room that this client is in, as far as its ring has told.
-#[derive(Default)]
-struct Room {
-    id: u32,
-    name: String,
-    /// The number of the last message seen or known to be missing.
-    last_seq: u64,
-    /// The command that brought the client here: an answer that comes twice must not bring it back.
-    command: u64,
-}
-
-/// A long text half gathered.
-#[derive(Default)]
-struct Long {
-    text: Reassembly,
-    /// Only the first fragment has the nick.
-    nick: String,
-    key: Key,
-    /// The text whose fragments are passed over because it was heard before.
-    skipped: Key,
-}
-
-/// What all fragments of one text have in common: kind, client, message number, text number, time.
-type Key = (u16, u32, u64, u64, u64);
-
-fn key_of(record: &Record) -> Key {
-    (record.kind, record.client, record.room_seq, record.command, record.sent_ns)
-}
-
 /// What a wait came to.
 enum Waited {
     /// There may be something to take, or nothing yet.
@@ -87,29 +58,6 @@ enum Waited {
     Woken,
     /// The server has become silent (true), or is heard again.
     Silence(bool),
-}
-
-/// Whether the server's heartbeat has stopped although its process lives: it is stopped, or hangs.
-#[derive(Default)]
-struct Silence {
-    is_silent: bool,
-    /// Since when, by this receiver's own clock, every look found it late. If this process was stopped itself, its
-    /// first look says nothing yet.
-    late_since: Option<Instant>,
-}
-
-impl Silence {
-    /// Tells of a change.
-    fn look(&mut self, age: Duration, heartbeat: Duration) -> Option<bool> {
-        if age < (4 * heartbeat).max(SILENT) {
-            self.late_since = None;
-            return std::mem::take(&mut self.is_silent).then_some(false);
-        }
-        let late_since = *self.late_since.get_or_insert_with(Instant::now);
-        let turns = !self.is_silent && late_since.elapsed() >= 2 * heartbeat;
-        self.is_silent |= turns;
-        turns.then_some(true)
-    }
 }
 
 /// What one look at the ring gave.
@@ -434,109 +382,6 @@ impl Receiver {
             _ => unusable(record, Fault::Meaning),
         };
         Step::Event(event)
-    }
-}
-
-/// What a room's message number says.
-enum Seen {
-    Next,
-    Again,
-    Behind(Gap),
-}
-
-impl Room {
-    fn next_message(&mut self, record: &Record) -> Seen {
-        let seq = record.room_seq;
-        if record.room != self.id {
-            // The confirmation of JOIN was lost: numbering starts with what is seen first.
-            *self = Self { id: record.room, last_seq: seq, command: self.command, ..Self::default() };
-            return Seen::Next;
-        }
-        if seq <= self.last_seq {
-            return Seen::Again;
-        }
-        let (first_seq, last_seq) = (self.last_seq + 1, seq - 1);
-        if first_seq <= last_seq {
-            self.last_seq = last_seq;
-            return Seen::Behind(Gap { first_seq, last_seq, ..Gap::default() });
-        }
-        self.last_seq = seq;
-        Seen::Next
-    }
-
-    fn answered(&mut self, kind: Kind, record: &Record, name: &str) {
-        if !matches!(kind, Kind::Join | Kind::Leave) || record.command <= self.command {
-            return;
-        }
-        self.command = record.command;
-        if kind == Kind::Leave {
-            (self.id, self.last_seq) = (0, 0);
-            self.name.clear();
-            return;
-        }
-        if self.id != record.room {
-            (self.id, self.last_seq) = (record.room, record.room_seq);
-        }
-        if self.name != name {
-            name.clone_into(&mut self.name);
-        }
-    }
-}
-
-impl Long {
-    /// Whether the record belongs to a text that was heard before.
-    #[inline]
-    fn passes_over(&mut self, record: &Record, heard: &Heard, repeated: &mut u64) -> bool {
-        if record.frag > 0 {
-            return key_of(record) == self.skipped;
-        }
-        let passes = heard.has(record.origin(), record.command);
-        if passes {
-            *repeated += 1;
-            self.text.clear();
-        }
-        if record.frags > 1 {
-            self.skipped = if passes { key_of(record) } else { Key::default() };
-        }
-        passes
-    }
-
-    /// Nick and text if this record completes a text; `None` if more is to come.
-    fn gather<'a>(
-        &'a mut self,
-        record: &'a Record,
-        checked: Checked<'a>,
-        heard: &mut Heard,
-    ) -> Result<Option<(&'a str, &'a str)>, Unusable> {
-        if record.frags == 1 {
-            self.text.clear();
-            note(heard, record);
-            return Ok(Some((checked.nick, checked.text)));
-        }
-        let key = key_of(record);
-        if record.frag == 0 {
-            checked.nick.clone_into(&mut self.nick);
-            self.key = key;
-        } else if key != self.key {
-            self.text.clear();
-        }
-        match self.text.add(record.frag, record.frags, checked.text) {
-            Ok(Some(text)) => {
-                // Not before it is whole: a server may be killed between two fragments.
-                note(heard, record);
-                Ok(Some((self.nick.as_str(), text)))
-            }
-            Ok(None) => Ok(None),
-            Err(()) => Err(Unusable { number: record.number, why: Fault::Fragment }),
-        }
-    }
-}
-
-/// Notes that the record's text was heard. What is told of earlier was not: it may come yet.
-#[inline]
-fn note(heard: &mut Heard, record: &Record) {
-    if record.kind != Kind::Earlier.wire() {
-        heard.note(record.origin(), record.command);
     }
 }
 

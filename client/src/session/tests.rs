@@ -9,6 +9,7 @@ use halyard_ring::{Consumer, Producer};
 use super::reply::Reply;
 use super::{Limits, Past, Receiver, Sender};
 use crate::command::Command;
+use crate::error::SendError;
 use crate::event::{Event, Fault, Gap, Loss, Lost, Unusable};
 
 /// Plays the server: numbers the records and writes them into the reply ring.
@@ -285,4 +286,28 @@ fn commands_are_numbered_and_bear_the_token() {
     assert_eq!(parts.iter().map(|part| part.check().unwrap().text.len()).sum::<usize>(), 400);
     drop(sender);
     assert_eq!(pop().kind, Kind::Quit.wire());
+}
+
+#[test]
+fn no_more_commands_are_under_way_than_the_server_allows() {
+    let (mut server, mut sender, mut receiver) = session();
+    // The window is 64, and HELLO was answered.
+    for _ in 0..64 {
+        sender.ping().unwrap();
+        server.commands.try_pop().unwrap();
+    }
+    assert_eq!(sender.ping(), Err(SendError::Unanswered { window: 64 }));
+    let mut ack = Record::new(Kind::Ack);
+    (ack.code, ack.command) = (Kind::Ping.wire(), 10);
+    server.send(ack);
+    assert_eq!(sender.ping(), Err(SendError::Unanswered { window: 64 }), "an answer that nobody has read");
+    assert_eq!(next(&mut receiver), "answer 10 true");
+    sender.ping().unwrap();
+    // To leave is always allowed.
+    drop(sender);
+    let mut last = None;
+    while let Ok(record) = server.commands.try_pop() {
+        last = Some(record.kind);
+    }
+    assert_eq!(last, Some(Kind::Quit.wire()));
 }

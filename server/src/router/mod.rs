@@ -8,6 +8,7 @@ mod admission;
 mod commands;
 mod fair;
 mod history;
+mod rounds;
 mod session;
 mod settle;
 
@@ -34,7 +35,7 @@ use crate::stats::Counters;
 use crate::steward::Chore;
 use crate::wire::{error_record, refusal};
 use admission::Greeting;
-use fair::{Fair, QUANTUM, Turn};
+use fair::{Fair, Turn};
 use session::{Known, Session};
 use settle::Settling;
 
@@ -48,8 +49,6 @@ const INBOX_PATIENCE: Duration = Duration::from_millis(100);
 const DRAIN: Duration = Duration::from_secs(1);
 /// A client is told at most this often of records that are no answers.
 const COMPLAIN_EVERY_NS: u64 = 1_000_000_000;
-/// A client that sent so many windows' worth of commands beyond its window is ended.
-const FLOOD_WINDOWS: u64 = 64;
 /// A log line about nonsense in the control ring comes at most this often.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
@@ -239,36 +238,6 @@ impl Router {
             Turn::Now => self.carry_on(slot, record, now),
             Turn::Later => self.fair.put_off(slot, &mut session.share, record),
             Turn::Refused => self.refuse(slot, now),
-        }
-    }
-
-    /// A round is over: whoever has a backlog has a turn.
-    fn end_round(&mut self) {
-        for _ in 0..self.fair.end_round() {
-            let Some(slot) = self.fair.next() else { return };
-            let now = monotonic_ns();
-            for _ in 0..QUANTUM {
-                let record = self.sessions[slot as usize].as_mut().and_then(|session| session.share.next());
-                let Some(record) = record else { break };
-                self.carry_on(slot, &record, now);
-            }
-            if let Some(session) = &self.sessions[slot as usize] {
-                self.fair.back(slot, &session.share);
-            }
-        }
-    }
-
-    /// A client has more commands under way than it may: this one is not carried out, and it may be sent again. Who
-    /// makes a habit of it has to go.
-    fn refuse(&mut self, slot: u32, now: u64) {
-        self.parts.counters.router.flooded.add(1);
-        let window = u64::from(self.parts.config.window);
-        let Some(session) = &mut self.sessions[slot as usize] else { return };
-        session.share.refused += 1;
-        if session.share.refused > FLOOD_WINDOWS * window {
-            self.end(slot, LeaveReason::Flooded);
-        } else {
-            self.complain(slot, ErrorCode::TooFast, now);
         }
     }
 

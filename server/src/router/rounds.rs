@@ -1,0 +1,43 @@
+//! The router's rounds: whose backlog has a turn, and what becomes of those who flood it. Who has what share is in
+//! [`super::fair`].
+
+use halyard_ring::chat::{ErrorCode, LeaveReason};
+use halyard_ring::monotonic_ns;
+
+use super::Router;
+use super::fair::QUANTUM;
+
+/// A client that sent so many windows' worth of commands beyond its window is ended.
+const FLOOD_WINDOWS: u64 = 64;
+
+impl Router {
+    /// A round is over: whoever has a backlog has a turn.
+    pub(super) fn end_round(&mut self) {
+        for _ in 0..self.fair.end_round() {
+            let Some(slot) = self.fair.next() else { return };
+            let now = monotonic_ns();
+            for _ in 0..QUANTUM {
+                let record = self.sessions[slot as usize].as_mut().and_then(|session| session.share.next());
+                let Some(record) = record else { break };
+                self.carry_on(slot, &record, now);
+            }
+            if let Some(session) = &self.sessions[slot as usize] {
+                self.fair.back(slot, &session.share);
+            }
+        }
+    }
+
+    /// A client has more commands under way than it may: this one is not carried out, and it may be sent again. Who
+    /// makes a habit of it has to go.
+    pub(super) fn refuse(&mut self, slot: u32, now: u64) {
+        self.parts.counters.router.flooded.add(1);
+        let window = u64::from(self.parts.config.window);
+        let Some(session) = &mut self.sessions[slot as usize] else { return };
+        session.share.refused += 1;
+        if session.share.refused > FLOOD_WINDOWS * window {
+            self.end(slot, LeaveReason::Flooded);
+        } else {
+            self.complain(slot, ErrorCode::TooFast, now);
+        }
+    }
+}
