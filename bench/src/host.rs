@@ -147,8 +147,14 @@ pub(crate) fn child() -> Result<(), Failure> {
     }
     let server = Server::start(config).doing("starting the server")?;
     child::reply("ready")?;
+    let mut leaked = Vec::new();
     while let Some(order) = child::next_order()? {
-        child::fault(&order)?;
+        if let Some(bytes) = order.strip_prefix("leak ") {
+            // For the soak that shows that it finds a leak.
+            leaked.push(vec![1u8; bytes.parse().doing("reading an order")?]);
+        } else {
+            child::fault(&order)?;
+        }
     }
     server.stop();
     Ok(())

@@ -35,6 +35,7 @@ mod replay;
 mod results;
 mod scale;
 mod shared;
+mod soak;
 mod table;
 mod timed;
 mod usage;
@@ -59,8 +60,8 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 a replay found differences or a storm a broken promise, 2 an option or a file is wrong, 69 something that the measurement \
-needs could not be had, 130 interrupted.";
+Exit codes: 0 done, 1 a replay, a storm or a soak found something wrong, 2 an option or a file is wrong, 69 something \
+that the measurement needs could not be had, 130 interrupted.";
 
 #[derive(Subcommand, Debug)]
 enum Command {
@@ -72,6 +73,7 @@ enum Command {
     Broadcasters(broadcasters::Broadcasters),
     Replay(replay::Replay),
     Chaos(chaos::Chaos),
+    Soak(soak::Soak),
     #[command(subcommand, hide = true)]
     Child(ChildRole),
 }
@@ -119,6 +121,7 @@ impl Command {
             Self::Broadcasters(broadcasters) => broadcasters.run(),
             Self::Replay(replay) => replay.run(),
             Self::Chaos(chaos) => chaos.run(),
+            Self::Soak(soak) => soak.run(),
             Self::Child(role) => role.run(),
         }
     }

@@ -4,13 +4,13 @@
 
 mod check;
 mod journal;
-mod log;
+pub(crate) mod log;
 mod message;
-mod plan;
-mod residue;
+pub(crate) mod plan;
+pub(crate) mod residue;
 mod slot;
 mod spoil;
-mod storm;
+pub(crate) mod storm;
 mod summary;
 mod worker;
 

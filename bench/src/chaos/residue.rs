@@ -22,6 +22,10 @@ pub(crate) struct Holdings {
     pub(crate) mappings: usize,
     /// Bytes that lie in memory.
     pub(crate) resident: u64,
+    /// Its share of them: what several processes have mapped is divided among them.
+    pub(crate) proportional: u64,
+    /// Its own: heap and stacks.
+    pub(crate) anonymous: u64,
 }
 
 /// An allocator maps an arena when a thread first needs one, and keeps it: so many mappings more than at the beginning
@@ -39,15 +43,20 @@ impl Holdings {
             fs::read_to_string(&path).doing(format_args!("reading {path}"))
         };
         let maps = read("maps")?;
-        let status = read("status")?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes = resident.and_then(|text| text.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+        let memory = read("smaps_rollup")?;
+        let bytes = |field: &str| {
+            let text = memory.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+            let kilobytes = text.and_then(|text| text.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+            kilobytes.unwrap_or(0) * 1024
+        };
         Ok(Self {
             threads: entries("task")?,
             descriptors: entries("fd")?,
             shared_mappings: maps.lines().filter(|line| line.contains("/dev/shm/")).count(),
             mappings: maps.lines().count(),
-            resident: kilobytes.unwrap_or(0) * 1024,
+            resident: bytes("Rss"),
+            proportional: bytes("Pss"),
+            anonymous: bytes("Pss_Anon"),
         })
     }
 
@@ -103,7 +112,8 @@ mod tests {
     #[test]
     fn more_than_at_the_beginning_is_told_from_as_much() {
         let begin = Holdings::of(std::process::id()).unwrap();
-        assert!(begin.threads >= 1 && begin.mappings > 5 && begin.resident > 0);
+        assert!(begin.threads >= 1 && begin.mappings > 5 && begin.resident >= begin.proportional);
+        assert!(begin.anonymous > 0);
         assert!(begin.is_back_at(&begin));
         assert!(!Holdings { threads: begin.threads + 1, ..begin }.is_back_at(&begin));
         assert!(!Holdings { descriptors: begin.descriptors + 1, ..begin }.is_back_at(&begin));

@@ -90,6 +90,10 @@ impl Slot {
         self.process.as_ref().map(|process| process.life)
     }
 
+    pub(crate) fn child(&mut self) -> Option<&mut Child> {
+        self.process.as_mut().map(|process| &mut process.child)
+    }
+
     /// Gives an order. A process that is dead already does not hear it.
     pub(crate) fn order(&mut self, order: &str) {
         if let Some(process) = &mut self.process {

@@ -16,6 +16,7 @@ use super::plan::{Birth, Passage, Schedule, ServerStep};
 use super::residue::{self, Holdings};
 use super::slot::Slot;
 use super::worker::{Job, Phase};
+use crate::child::Child;
 use crate::failure::{Failure, While as _};
 use crate::host::{Host, Needs};
 use crate::interrupt;
@@ -246,6 +247,22 @@ impl<'a> Storm<'a> {
         self.host.as_mut().map(|host| host.process().pid())
     }
 
+    /// The server, if there is one.
+    pub(crate) fn server(&mut self) -> Option<&mut Child> {
+        self.host.as_mut().map(Host::process)
+    }
+
+    /// A client's process, if there is one.
+    pub(crate) fn client(&mut self, slot: u16) -> Option<&mut Child> {
+        self.slots[usize::from(slot)].child()
+    }
+
+    /// Whether all clients are connected.
+    pub(crate) fn all_connected(&self) -> bool {
+        let slots = &self.slots;
+        (0..slots.len()).all(|slot| slots[slot].life().is_some() && self.has_reached(slot, Phase::Connected))
+    }
+
     /// Claims that the servers' router has passed over.
     pub(crate) fn voids(&self) -> u64 {
         let view = RingView::open(&control_ring(self.field.server));
@@ -453,5 +470,37 @@ fn still(pid: u32) -> Result<Holdings, Failure> {
             return Ok(now);
         }
         last = now;
+    }
+}
+
+/// What was done, in numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Tally {
+    pub(crate) kills: u64,
+    pub(crate) stops: u64,
+    pub(crate) resumes: u64,
+    pub(crate) quits: u64,
+    pub(crate) overflows: u64,
+    pub(crate) server_kills: u64,
+}
+
+impl Tally {
+    pub(crate) fn of(counts: &BTreeMap<Happening, u64>) -> Self {
+        let count = |of: &[Happening]| of.iter().filter_map(|happening| counts.get(happening)).sum();
+        Self {
+            kills: count(&[Happening::Kill, Happening::KillAtPoint]),
+            stops: count(&[Happening::Stop, Happening::StopAtPoint]),
+            resumes: count(&[Happening::GoOn]),
+            quits: count(&[Happening::Quit]),
+            overflows: count(&[Happening::Overflow]),
+            server_kills: count(&[Happening::ServerKill, Happening::ServerKillAtPoint]),
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kills, stops, resumes, quits, overflows, .. } = self;
+        write!(f, "{kills} kills, {stops} stops, {resumes} resumes, {quits} quits, {overflows} overflows")
     }
 }
