@@ -1,0 +1,95 @@
+//! Labs 1 to 6: every starter fails, every solution passes, every wrong answer fails with the message that it should.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use halyard_lab::labs::{Answer, FileReport, LABS, Lab, Problem, check, check_script};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Problems of a file of a lab, judged alone.
+fn problem(lab: &'static Lab, file: &str, source: &str) -> Option<Problem> {
+    let folder = tempfile::tempdir().unwrap();
+    // The lab's other files are the solutions.
+    for answer in lab.files {
+        let solved = root().join("solutions").join(lab.folder).join(answer.name);
+        fs::copy(&solved, folder.path().join(answer.name))
+            .unwrap_or_else(|error| panic!("{solved:?}: {error}"));
+    }
+    fs::write(folder.path().join(file), source).unwrap();
+    let report = check(lab, folder.path(), |_, _, _: &mut FileReport| {});
+    for other in report.files.iter().filter(|report| report.file != file) {
+        assert!(other.passed, "{} of lab {}: {:?}", other.file, lab.number, other.problem);
+    }
+    report.files.into_iter().find(|report| report.file == file).expect("the file of that name").problem
+}
+
+fn scripts() -> impl Iterator<Item = &'static Lab> {
+    LABS.iter().filter(|lab| lab.scripts().next().is_some())
+}
+
+#[test]
+fn every_starter_fails_and_says_where_to_look() {
+    for lab in scripts() {
+        for answer in lab.files {
+            let problem = problem(lab, answer.name, answer.starter)
+                .unwrap_or_else(|| panic!("the starter {} of lab {} passes", answer.name, lab.number));
+            assert!(!problem.what.is_empty() && !problem.advice.is_empty(), "{problem:?}");
+            if matches!(answer.kind, Answer::Script(_))
+                && problem.rule != "shape"
+                && problem.rule != "doorbell"
+            {
+                assert!(problem.seed.is_some(), "{} has no seed: {problem:?}", answer.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_solution_passes_in_every_interleaving() {
+    for lab in scripts() {
+        for (answer, task) in lab.scripts() {
+            let path = root().join("solutions").join(lab.folder).join(answer.name);
+            let checked = check_script(answer, task, &fs::read_to_string(&path).unwrap());
+            assert!(checked.problem.is_none(), "{path:?}: {:?}", checked.problem);
+            assert!(checked.notes[0].starts_with("every interleaving"), "{path:?}: {:?}", checked.notes);
+        }
+    }
+}
+
+#[test]
+fn every_wrong_answer_fails_with_a_message_that_points_the_right_way() {
+    let mut bad = Vec::new();
+    for lab in scripts() {
+        let mut seen = 0;
+        for path in wrong(lab.folder) {
+            let source = fs::read_to_string(&path).unwrap();
+            let field = |name: &str| {
+                let line = source.lines().find_map(|line| line.strip_prefix(&format!("# {name}: ")));
+                line.unwrap_or_else(|| panic!("{path:?} has no `# {name}:`")).to_owned()
+            };
+            let problem = problem(lab, &field("file"), &source)
+                .unwrap_or_else(|| panic!("{path:?} passes, and must not"));
+            let said = format!("{} {}", problem.what, problem.advice);
+            if !said.contains(&field("expect")) {
+                bad.push(format!("{path:?} said [{}]: {said}", problem.rule));
+            }
+            seen += 1;
+        }
+        assert!(seen >= 2, "lab {} has {seen} wrong answers", lab.number);
+    }
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
+}
+
+fn wrong(folder: &str) -> Vec<PathBuf> {
+    let folder: &Path = &root().join("wrong").join(folder);
+    let mut found: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .collect();
+    found.sort();
+    found
+}
