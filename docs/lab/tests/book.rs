@@ -143,13 +143,14 @@ fn every_script_in_the_book_can_be_read() {
 }
 
 #[test]
-fn every_page_of_the_book_is_in_its_contents() {
+fn every_chapter_and_every_lab_is_in_the_contents() {
     let docs = clone().join("docs");
     let summary = fs::read_to_string(docs.join("SUMMARY.md")).unwrap();
     let listed: BTreeSet<PathBuf> = links(&summary).into_iter().map(|link| docs.join(link)).collect();
     let missing: Vec<_> = pages()
         .into_iter()
-        .filter(|page| page.starts_with(&docs) && !page.ends_with("SUMMARY.md") && !listed.contains(page))
+        .filter(|page| page.starts_with(docs.join("concepts")) || page.starts_with(docs.join("labs")))
+        .filter(|page| !listed.contains(page))
         .collect();
     assert!(missing.is_empty(), "not in docs/SUMMARY.md: {missing:?}");
 }
