@@ -165,8 +165,13 @@ impl Router {
                 pause = settle::LOOK_EVERY;
             }
             if taken < BATCH && !self.stopping && !self.fair.has_waiting() {
-                // What is wrong with the ring shows at the next pop.
-                let _ = self.parts.consumer.wait(pause);
+                // A damaged slot shows at the next pop.
+                if let Err(error @ (PopError::Truncated | PopError::Closed)) = self.parts.consumer.wait(pause)
+                {
+                    // Nothing will come any more; clients hear goodbye and look for the next server.
+                    tracing::error!(%error, "another process has truncated or closed the control ring: the server stops");
+                    self.stopping = true;
+                }
             }
         }
         self.shut_down(&mut record);

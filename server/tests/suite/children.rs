@@ -58,6 +58,11 @@ impl Process {
         kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
     }
 
+    /// Waits for its end and says how that was.
+    pub(crate) fn end(mut self) -> std::process::ExitStatus {
+        self.child.wait().unwrap()
+    }
+
     /// Waits for its end. True if it ended well.
     pub(crate) fn join(mut self) -> bool {
         let mut rest = Vec::new();
@@ -73,7 +78,7 @@ impl Drop for Process {
     }
 }
 
-fn announce(word: &str) {
+pub(crate) fn announce(word: &str) {
     // Not println!, whose line could wait in a buffer of the test harness.
     let mut out = std::io::stdout();
     out.write_all(format!("\n{word}\n").as_bytes()).unwrap();
@@ -93,6 +98,10 @@ fn plays_its_role() {
         let _ring = Ring::<Record>::create(&name, &RingOptions::spsc(32)).unwrap();
         announce("ready");
         client_stops();
+        return;
+    }
+    if role == "serve-mortal" {
+        crate::hostile::serve_without_the_guard(ServerName::new(&server).unwrap());
         return;
     }
     let mut client = Client::connect(&ServerName::new(&server).unwrap(), &nick);

@@ -8,6 +8,7 @@ mod contract;
 mod death;
 mod fairness;
 mod history;
+mod hostile;
 mod lifecycle;
 mod limits;
 mod nonsense;

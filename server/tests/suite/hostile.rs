@@ -1,0 +1,84 @@
+//! Processes that may write what the server reads, and truncate it.
+
+use std::fs::OpenOptions;
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+
+use halyard_ring::chat::{Kind, LeaveReason, Record, ServerName, control_ring};
+use halyard_ring::guards::{self, Guard};
+use halyard_ring::{Ring, RingName, remove_dead};
+use halyard_server::{Config, Server};
+use nix::sys::signal::Signal;
+
+use crate::children::{Process, announce};
+use crate::support::{Client, TestServer, config, eventually, names_of, unique_name};
+
+fn truncate(name: &RingName, len: u64) {
+    let path = format!("/dev/shm{}", name.segment());
+    OpenOptions::new().write(true).open(path).unwrap().set_len(len).unwrap();
+}
+
+/// In a child: a server that has no handler for SIGBUS.
+pub(crate) fn serve_without_the_guard(name: ServerName) {
+    guards::take_out(Guard::Sigbus);
+    let server = Server::start(Config { name, ..config() }).unwrap();
+    announce("ready");
+    std::thread::sleep(Duration::from_secs(60));
+    drop(server);
+}
+
+#[test]
+fn a_client_whose_reply_ring_is_truncated_is_dropped_and_nobody_else_is() {
+    for len in [0, 4096] {
+        let server = TestServer::start();
+        let mut ann = server.client("ann");
+        ann.join("lobby");
+        let bob = Process::start(server.name(), "bob", "member");
+        ann.next_of(Kind::Joined);
+        let own = format!(".reply.{}-", bob.pid());
+        let reply = names_of(server.name()).into_iter().find(|name| name.contains(&own)).unwrap();
+        truncate(&RingName::new(&reply).unwrap(), len);
+        // The broadcaster writes into it.
+        for n in 0..50 {
+            let said = ann.say(&format!("{n}"));
+            ann.ok(said);
+        }
+        let left = ann.next_of(Kind::Left);
+        assert!([LeaveReason::Misbehaved.wire(), LeaveReason::Died.wire()].contains(&left.code), "{left:?}");
+        eventually("nothing left of bob", || server.stats().clients == 1);
+        assert!(server.is_running());
+    }
+}
+
+#[test]
+fn without_the_guard_a_truncated_reply_ring_ends_the_server() {
+    let name = unique_name();
+    let server = Process::start(&name, "nobody", "serve-mortal");
+    let ann = Client::connect(&name, "ann");
+    truncate(ann.ring.name().unwrap(), 0);
+    // Liveness looks at its heartbeat.
+    assert_eq!(server.end().signal(), Some(Signal::SIGBUS as i32));
+    drop(ann);
+    for name in names_of(&name) {
+        remove_dead(&RingName::new(&name).unwrap()).unwrap();
+    }
+}
+
+#[test]
+fn a_server_whose_control_ring_is_truncated_says_goodbye_and_stops() {
+    let server = TestServer::start();
+    let mut ann = server.client("ann");
+    ann.join("lobby");
+    truncate(&control_ring(server.name()), 0);
+    assert_eq!(ann.next_of(Kind::Goodbye).code, LeaveReason::Shutdown.wire());
+    eventually("stopped", || !server.is_running());
+}
+
+#[test]
+fn a_server_whose_control_ring_somebody_closes_says_goodbye_and_stops() {
+    let server = TestServer::start();
+    let mut ann = server.client("ann");
+    Ring::<Record>::open(&control_ring(server.name())).unwrap().close();
+    assert_eq!(ann.next_of(Kind::Goodbye).code, LeaveReason::Shutdown.wire());
+    eventually("stopped", || !server.is_running());
+}
