@@ -3,40 +3,20 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use halyard_ring::{PopError, PushError, Record, Ring, RingName, RingOptions, Wait};
+use halyard_ring::{PopError, PushError, Ring, RingName, RingOptions, Wait};
 use hdrhistogram::Histogram;
 
 use crate::child::{self, Child};
 use crate::failure::{Failure, While as _};
 use crate::place::pin;
+use crate::record::{Named, Words, with_record};
 use crate::shared::Lines;
 use crate::{line, timed};
 
 /// How long one record may take before the other side counts as gone.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A record of `WORDS` words of eight bytes.
-type Words<const WORDS: usize> = [u64; WORDS];
-
-/// The record sizes that can be measured, bytes: with its 8 bytes of state word a slot is 1, 2, 4, 8, 16 lines.
-pub(crate) const RECORDS: [usize; 5] = [56, 120, 248, 504, 1016];
-
-/// Calls a function that is generic over the record with the record of this many bytes.
-macro_rules! with_record {
-    ($bytes:expr, $function:ident($($argument:expr),*)) => {
-        match $bytes {
-            56 => $function::<7>($($argument),*),
-            120 => $function::<15>($($argument),*),
-            248 => $function::<31>($($argument),*),
-            504 => $function::<63>($($argument),*),
-            1016 => $function::<127>($($argument),*),
-            other => Err(Failure::usage(format_args!("no record of {other} bytes: choose from {RECORDS:?}"))),
-        }
-    };
-}
 
 /// The child that echoes, and the lines that it shares with this process.
 pub(crate) struct Echo {
@@ -79,43 +59,18 @@ impl Echo {
     }
 }
 
-/// A ring whose names go when this does.
-struct Named<R: Record>(Ring<R>);
-
-impl<R: Record> Named<R> {
-    fn create(capacity: u32) -> Result<Self, Failure> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("bench-{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let name = RingName::new(&name).doing("naming a ring")?;
-        Ring::create(&name, &RingOptions::spsc(capacity))
-            .map(Self)
-            .doing(format_args!("creating the ring {name}"))
-    }
-
-    fn name(&self) -> &RingName {
-        self.0.name().expect("a created ring has a name")
-    }
-}
-
-impl<R: Record> Drop for Named<R> {
-    fn drop(&mut self) {
-        // Wakes the other side, should it still wait.
-        self.0.close();
-        let _ = self.0.unlink();
-    }
-}
-
 fn ring_trips<const WORDS: usize>(
     child: &mut Child,
     capacity: u32,
     wait: Wait,
     time: Duration,
 ) -> Result<Histogram<u64>, Failure> {
-    let (out, back) = (Named::<Words<WORDS>>::create(capacity)?, Named::<Words<WORDS>>::create(capacity)?);
+    let named = || Named::<Words<WORDS>>::create(&RingOptions::spsc(capacity));
+    let (out, back) = (named()?, named()?);
     child.order(&format!("ring {} {} {} {wait}", WORDS * 8, out.name(), back.name()))?;
     child.expect("ready")?;
-    let mut producer = out.0.producer().doing("attaching to a ring")?;
-    let mut consumer = back.0.consumer().doing("attaching to a ring")?;
+    let mut producer = out.ring().producer().doing("attaching to a ring")?;
+    let mut consumer = back.ring().consumer().doing("attaching to a ring")?;
     producer.set_wait(wait);
     consumer.set_wait(wait);
     let mut trip = 0;
@@ -129,7 +84,7 @@ fn ring_trips<const WORDS: usize>(
         Err(Failure::broke("the record that came back", "is not the one that was sent"))
     });
     // The child's pop says so, and it is ready for the next order.
-    out.0.close();
+    out.ring().close();
     child.expect("done")?;
     result
 }

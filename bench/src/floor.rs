@@ -11,10 +11,11 @@ use hdrhistogram::Histogram;
 use crate::common::Common;
 use crate::echo::Echo;
 use crate::failure::{Failure, While as _};
-use crate::figures::Series;
+use crate::figures::{Quantity, Series, Unit};
 use crate::place::{check_pins, on_own_thread, other_core, pin};
 use crate::relay::{self, Waiting};
 use crate::results::Results;
+use crate::throughput::{self, BATCH, CAPACITY, Pumps};
 use crate::{line, timed};
 
 /// Measure what this machine can do at best: bare cache lines, bare semaphores, bare relays of threads
@@ -36,7 +37,7 @@ impl Floor {
         let pair = other_core(&cpus);
         let mut about = vec![
             "Round trips. A relay is a token passed through N threads and back to the first, whose threads wait as \
-             said."
+             said. The bare loops copy records from one process to another and do nothing else."
                 .to_owned(),
         ];
         if pair.is_none() {
@@ -47,6 +48,11 @@ impl Floor {
         let mut line_processes = Series::new("line.processes", "cache line, two processes");
         let mut semaphore_other = Series::new("semaphore.other-core", "named semaphore, other core");
         let mut semaphore_same = Series::new("semaphore.same-core", "named semaphore, same core");
+        let loops = [(1, 56), (1, 1016), (BATCH, 56), (BATCH, 1016)];
+        let mut loops = loops.map(|(batch, bytes)| {
+            let floor = throughput::Floor { bytes, batch, capacity: CAPACITY };
+            (floor, Quantity::new(floor.id(), floor.label(), Unit::PerSecond))
+        });
         let mut relays: Vec<(usize, Waiting, Series)> = Vec::new();
         for threads in [3, 4] {
             for waiting in self.common.ways(&Waiting::ALL) {
@@ -56,15 +62,24 @@ impl Floor {
                 relays.push((threads, waiting, series));
             }
         }
-        let bar = self.common.bar(self.common.rounds() * (relays.len() + if pair.is_some() { 4 } else { 1 }));
+        let bar = self.common.bar(self.common.rounds() * (relays.len() + if pair.is_some() { 8 } else { 1 }));
         let mut echo = pair.map(Echo::start).transpose()?;
+        let mut pumps = pair.map(|pair| Pumps::start(1, &pair)).transpose()?;
         for _ in 0..self.common.rounds() {
             if let (Some(pair), Some(echo)) = (pair, echo.as_mut()) {
                 bar.set_message("cache lines");
                 line_threads.rounds.push(line::between_threads(pair, time)?);
                 bar.inc(1);
-                line_processes.rounds.push(on_own_thread(pair[0], || echo.line(time))?);
+                line_processes.rounds.push(on_own_thread(&pair, || echo.line(time))?);
                 bar.inc(1);
+                for (floor, quantity) in &mut loops {
+                    let Some(pumps) = &mut pumps else { continue };
+                    bar.set_message(quantity.label.clone());
+                    let rate =
+                        on_own_thread(&pair, || pumps.raw(floor.bytes, floor.batch, floor.capacity, time));
+                    quantity.rounds.push(rate?);
+                    bar.inc(1);
+                }
                 bar.set_message("semaphores");
                 semaphore_other.rounds.push(semaphores(pair, time)?);
                 bar.inc(1);
@@ -81,12 +96,19 @@ impl Floor {
         if let Some(echo) = echo {
             echo.finish()?;
         }
+        if let Some(pumps) = pumps {
+            pumps.finish()?;
+        }
         let floor = if pair.is_some() { line_threads.id.clone() } else { semaphore_same.id.clone() };
         for series in [line_threads, line_processes, semaphore_other, semaphore_same] {
             if series.id == floor { results.add_alone(series) } else { results.add(series, &floor) }
         }
         for (_, _, series) in relays {
             results.add(series, &floor);
+        }
+        results.section("Records a second");
+        for (_, quantity) in loops {
+            results.add_alone(quantity);
         }
         self.common.finish(results)
     }

@@ -4,10 +4,11 @@ use clap::Args;
 use halyard_ring::cpus;
 
 use crate::common::Common;
-use crate::echo::{Echo, RECORDS};
+use crate::echo::Echo;
 use crate::failure::Failure;
 use crate::figures::Series;
 use crate::place::on_own_thread;
+use crate::record::RECORDS;
 use crate::relay::Waiting;
 use crate::results::Results;
 
@@ -60,7 +61,7 @@ impl Hop {
         );
         let mut results = Results::new("hop", vec![about]);
         let mut echo = Echo::start(pair)?;
-        let (measured, echo) = on_own_thread(pair[0], || {
+        let (measured, echo) = on_own_thread(&pair, || {
             let time = self.common.time();
             let mut all = || {
                 for _ in 0..rounds {

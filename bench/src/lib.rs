@@ -9,7 +9,6 @@ mod chain;
 mod chaos;
 mod chat;
 mod child;
-#[allow(dead_code, reason = "the subcommands that have many cases are still to come")]
 mod common;
 mod copies;
 mod crowd;
@@ -29,6 +28,8 @@ mod line;
 mod machine;
 mod place;
 mod progress;
+mod raw;
+mod record;
 mod relay;
 mod replay;
 #[allow(dead_code, reason = "the subcommands that read results are still to come")]
@@ -37,6 +38,7 @@ mod scale;
 mod shared;
 mod soak;
 mod table;
+mod throughput;
 mod timed;
 mod usage;
 
@@ -67,6 +69,7 @@ that the measurement needs could not be had, 130 interrupted.";
 enum Command {
     Floor(floor::Floor),
     Hop(hop::Hop),
+    Throughput(throughput::Throughput),
     Chat(chat::Chat),
     Fanout(fanout::Fanout),
     Scale(scale::Scale),
@@ -83,6 +86,7 @@ enum Command {
 enum ChildRole {
     Echo { lines: PathBuf, cpu: usize },
     Server,
+    Pump { cpu: String },
     Replay,
     Scale,
     Chaos,
@@ -115,6 +119,7 @@ impl Command {
         match self {
             Self::Floor(floor) => floor.run(),
             Self::Hop(hop) => hop.run(),
+            Self::Throughput(throughput) => throughput.run(),
             Self::Chat(chat) => chat.run(),
             Self::Fanout(fanout) => fanout.run(),
             Self::Scale(scale) => scale.run(),
@@ -132,6 +137,7 @@ impl ChildRole {
         match self {
             Self::Echo { lines, cpu } => echo::child(lines, *cpu),
             Self::Server => host::child(),
+            Self::Pump { cpu } => throughput::child(cpu),
             Self::Replay => replay::child(),
             Self::Scale => scale::child(),
             Self::Chaos => chaos::child(),

@@ -30,11 +30,12 @@ pub(crate) fn other_core(cpus: &[usize]) -> Option<[usize; 2]> {
     Some([*cpus.first()?, *cpus.get(1)?])
 }
 
-/// Runs `work` on a thread pinned to `cpu`, so that the calling thread stays where the scheduler wants it.
+/// Runs `work` on a thread pinned to the first of `pins`, if there are any, so that the calling thread stays where the
+/// scheduler wants it.
 pub(crate) fn on_own_thread<T: Send>(
-    cpu: usize,
+    pins: &[usize],
     work: impl FnOnce() -> Result<T, Failure> + Send,
 ) -> Result<T, Failure> {
-    let worker = move || pin(&[cpu], 0).and_then(|()| work());
+    let worker = move || pin(pins, 0).and_then(|()| work());
     thread::scope(|scope| scope.spawn(worker).join().expect("a measurement does not panic"))
 }

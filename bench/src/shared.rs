@@ -12,6 +12,50 @@ use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::posix_fallocate;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
+/// Memory that several processes map: an anonymous file that children open through `/proc`.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    map: MmapRaw,
+    file: File,
+}
+
+impl Shared {
+    /// New memory, all bytes 0, at a page boundary.
+    pub(crate) fn create(bytes: usize) -> io::Result<Self> {
+        let file = File::from(memfd_create("halyard-bench", MFdFlags::MFD_CLOEXEC)?);
+        // Not set_len: a page that cannot be had is an error here instead of a SIGBUS later.
+        posix_fallocate(&file, 0, i64::try_from(bytes).map_err(io::Error::other)?)?;
+        Self::map(file, bytes)
+    }
+
+    /// Where another process finds it while this one lives.
+    pub(crate) fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
+    }
+
+    /// The memory that another process created.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let bytes = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+        Self::map(file, bytes)
+    }
+
+    fn map(file: File, bytes: usize) -> io::Result<Self> {
+        let map = MmapOptions::new().len(bytes).populate().map_raw(&file)?;
+        Ok(Self { map, file })
+    }
+
+    /// Where it begins in this process.
+    pub(crate) fn start(&self) -> *mut u8 {
+        self.map.as_mut_ptr()
+    }
+
+    /// Its length in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
+    }
+}
+
 /// A number of words that start at 0.
 ///
 /// The mapping is `8 * count` bytes long (I1), lies at a page boundary (I2), and nobody accesses it but through

@@ -59,6 +59,30 @@ pub(crate) fn samples_from(
     }
 }
 
+/// Repeats `step`, which returns how many records it took, for a quarter of `time` without counting and for `time`
+/// with it. Returns records a second.
+///
+/// # Errors
+/// What `step` returns; or the interruption by a signal.
+pub(crate) fn rate(time: Duration, mut step: impl FnMut() -> Result<u64, Failure>) -> Result<f64, Failure> {
+    let time = time.as_nanos() as u64;
+    let start = monotonic_ns();
+    while monotonic_ns() - start < time / 4 {
+        interrupt::check()?;
+        step()?;
+    }
+    let mut count = 0;
+    let start = monotonic_ns();
+    loop {
+        count += step()?;
+        let spent = monotonic_ns() - start;
+        if spent >= time {
+            return Ok(count as f64 * 1e9 / spent.max(1) as f64);
+        }
+        interrupt::check()?;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +96,19 @@ mod tests {
         })
         .unwrap();
         assert!(!histogram.is_empty() && histogram.len() <= steps);
+    }
+
+    #[test]
+    fn a_rate_counts_what_the_steps_took() {
+        let (mut steps, begun) = (0u64, std::time::Instant::now());
+        let rate = rate(Duration::from_millis(4), || {
+            steps += 1;
+            Ok(10)
+        })
+        .unwrap();
+        // Less than what all steps took in the time of the recorded part alone, and not nothing.
+        assert!(rate > 0.0 && rate <= steps as f64 * 10.0 / 0.004, "{rate}");
+        assert!(begun.elapsed() >= Duration::from_millis(5));
     }
 
     #[test]

@@ -80,6 +80,24 @@ fn a_hop_stands_beside_the_cache_line_of_the_same_run() {
 }
 
 #[test]
+fn throughput_stands_beside_the_bare_loop_of_the_same_run() {
+    let args = ["throughput", "--producers", "spsc,2", "--slot", "64,1024", "--batch", "1,64"];
+    let figures = figures(&[&args[..], &["--wait", "yield", "--mode", "doorbell,counting"]].concat());
+    let ids = ids(&figures);
+    for kind in ["spsc", "mpsc2"] {
+        for (slot, batch, floor) in [(64, "single", "raw.slot.64"), (1024, "batch64", "raw.cursor.1024")] {
+            for id in ["", ".counting"].map(|mode| format!("throughput.{kind}.{slot}.{batch}.yield{mode}")) {
+                let at = ids.iter().position(|other| *other == id);
+                let figure = &figures[at.unwrap_or_else(|| panic!("{id} in {ids:?}"))].1;
+                assert_eq!((&figure["floor"], &figure["unit"]), (&floor.into(), &"/s".into()), "{id}");
+                assert!(figure["ratio"]["median"].as_f64() > Some(0.0), "{id}");
+            }
+        }
+    }
+    assert_eq!(ids.len(), 16 + 4, "{ids:?}");
+}
+
+#[test]
 fn a_chat_stands_beside_the_bare_relay_of_the_same_run() {
     let figures = figures(&["chat", "--wait", "adaptive,block", "--text", "500", "--rate", "0"]);
     let of = |how: &str| {
@@ -166,6 +184,10 @@ fn wrong_options_are_usage_errors() {
         &["hop", "--wait", "sleep"],
         &["hop", "--pin", "0"],
         &["chat", "--text", "0"],
+        &["throughput", "--producers", "0"],
+        &["throughput", "--slot", "56"],
+        &["throughput", "--capacity", "100"],
+        &["throughput", "--quick", "--pin", "0,9999"],
         &["chat", "--rounds", "0"],
         &["chat", "--rate", "x"],
         &["fanout", "--members", "0"],
