@@ -10,14 +10,13 @@ mod chaos;
 mod chat;
 mod child;
 mod common;
+mod compare;
 mod copies;
 mod crowd;
-#[allow(dead_code, reason = "the subcommands that read results are still to come")]
 mod document;
 mod echo;
 mod failure;
 mod fanout;
-#[allow(dead_code, reason = "the subcommands that read results are still to come")]
 mod figures;
 mod floor;
 mod hop;
@@ -32,7 +31,7 @@ mod raw;
 mod record;
 mod relay;
 mod replay;
-#[allow(dead_code, reason = "the subcommands that read results are still to come")]
+mod report;
 mod results;
 mod scale;
 mod shared;
@@ -62,8 +61,8 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 a replay, a storm or a soak found something wrong, 2 an option or a file is wrong, 69 something \
-that the measurement needs could not be had, 130 interrupted.";
+Exit codes: 0 done, 1 a replay, a storm or a soak found something wrong or a comparison found something worse, 2 an \
+option or a file is wrong, 69 something that the measurement needs could not be had, 130 interrupted.";
 
 #[derive(Subcommand, Debug)]
 enum Command {
@@ -77,6 +76,8 @@ enum Command {
     Replay(replay::Replay),
     Chaos(chaos::Chaos),
     Soak(soak::Soak),
+    Report(report::Report),
+    Compare(compare::Compare),
     #[command(subcommand, hide = true)]
     Child(ChildRole),
 }
@@ -127,6 +128,8 @@ impl Command {
             Self::Replay(replay) => replay.run(),
             Self::Chaos(chaos) => chaos.run(),
             Self::Soak(soak) => soak.run(),
+            Self::Report(report) => report.run(),
+            Self::Compare(compare) => compare.run(),
             Self::Child(role) => role.run(),
         }
     }

@@ -60,11 +60,6 @@ impl Results {
         }
     }
 
-    /// Adds a sentence to what the run is about.
-    pub(crate) fn note(&mut self, sentence: impl Into<String>) {
-        self.about.push(sentence.into());
-    }
-
     /// What is added from now on stands under this heading.
     pub(crate) fn section(&mut self, heading: impl Into<String>) {
         self.section = heading.into();

@@ -20,12 +20,19 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// New memory, all bytes 0, at a page boundary.
+    /// New memory, all bytes 0, at a page boundary, with pages behind all of it.
     pub(crate) fn create(bytes: usize) -> io::Result<Self> {
-        let file = File::from(memfd_create("halyard-bench", MFdFlags::MFD_CLOEXEC)?);
+        let file = memory_file()?;
         // Not set_len: a page that cannot be had is an error here instead of a SIGBUS later.
         posix_fallocate(&file, 0, i64::try_from(bytes).map_err(io::Error::other)?)?;
-        Self::map(file, bytes)
+        Self::map(file, bytes, true)
+    }
+
+    /// The same with pages only where they are used.
+    fn create_sparse(bytes: usize) -> io::Result<Self> {
+        let file = memory_file()?;
+        file.set_len(bytes as u64)?;
+        Self::map(file, bytes, false)
     }
 
     /// Where another process finds it while this one lives.
@@ -37,12 +44,16 @@ impl Shared {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let bytes = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-        Self::map(file, bytes)
+        Self::map(file, bytes, false)
     }
 
-    fn map(file: File, bytes: usize) -> io::Result<Self> {
-        let map = MmapOptions::new().len(bytes).populate().map_raw(&file)?;
-        Ok(Self { map, file })
+    fn map(file: File, bytes: usize, populate: bool) -> io::Result<Self> {
+        let mut options = MmapOptions::new();
+        options.len(bytes);
+        if populate {
+            options.populate();
+        }
+        Ok(Self { map: options.map_raw(&file)?, file })
     }
 
     /// Where it begins in this process.
@@ -62,49 +73,32 @@ impl Shared {
 /// [`Words::word`] (I3).
 #[derive(Debug)]
 pub(crate) struct Words {
-    map: MmapRaw,
-    file: File,
+    shared: Shared,
     count: usize,
 }
 
 impl Words {
     /// New words, all 0, with memory behind each of them.
     pub(crate) fn create(count: usize) -> io::Result<Self> {
-        let file = memory_file()?;
-        let bytes = i64::try_from(count * size_of::<u64>()).map_err(io::Error::other)?;
-        // Not set_len: a page that cannot be had is an error here instead of a SIGBUS later.
-        posix_fallocate(&file, 0, bytes)?;
-        Self::map(file, count, true)
+        Ok(Self { shared: Shared::create(count * size_of::<u64>())?, count })
     }
 
     /// New words, all 0, that take memory only where they are used: for many of which few will be. On a machine that
     /// runs out of memory whoever uses the next one is killed.
     pub(crate) fn create_sparse(count: usize) -> io::Result<Self> {
-        let file = memory_file()?;
-        file.set_len((count * size_of::<u64>()) as u64)?;
-        Self::map(file, count, false)
+        Ok(Self { shared: Shared::create_sparse(count * size_of::<u64>())?, count })
     }
 
     /// Where another process finds them while this one lives.
     pub(crate) fn path(&self) -> String {
-        format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
+        self.shared.path()
     }
 
     /// The words that another process created.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
-        let bytes = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-        Self::map(file, bytes / size_of::<u64>(), false)
-    }
-
-    fn map(file: File, count: usize, populate: bool) -> io::Result<Self> {
-        let mut options = MmapOptions::new();
-        options.len(count * size_of::<u64>());
-        if populate {
-            options.populate();
-        }
-        let map = options.map_raw(&file)?;
-        Ok(Self { map, file, count })
+        let shared = Shared::open(path)?;
+        let count = shared.len() / size_of::<u64>();
+        Ok(Self { shared, count })
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -120,7 +114,7 @@ impl Words {
         assert!(index < self.count, "word {index} of {}", self.count);
         // SAFETY: inside the mapping (I1 and the check above), aligned to 8 bytes (I2), alive as long as `self`;
         // every access of every process is atomic (I3), and all bits are a valid word.
-        unsafe { AtomicU64::from_ptr(self.map.as_mut_ptr().cast::<u64>().add(index)) }
+        unsafe { AtomicU64::from_ptr(self.shared.start().cast::<u64>().add(index)) }
     }
 }
 

@@ -1,0 +1,128 @@
+//! Bars as inline SVG: the median, a whisker from the lowest round to the highest, and the floor as a line across.
+
+use std::fmt::Write as _;
+
+use super::page::escape;
+use crate::document::{Document, Figure};
+use crate::table::times;
+
+const WIDTH: f64 = 760.0;
+const LEFT: f64 = 4.0;
+/// Room for the value behind the longest bar.
+const RIGHT: f64 = 160.0;
+const ROW: f64 = 38.0;
+/// If the largest is this many times the smallest, the scale is logarithmic.
+const LINEAR: f64 = 30.0;
+
+/// Bars for figures of one unit.
+pub(super) fn bars(document: &Document, figures: &[&Figure]) -> String {
+    let values = || figures.iter().map(|figure| figure.value.median).filter(|value| *value > 0.0);
+    let most = figures.iter().map(|figure| figure.value.max).fold(0.0, f64::max);
+    let least = values().fold(f64::INFINITY, f64::min);
+    if !least.is_finite() || most <= 0.0 {
+        return String::new();
+    }
+    let logarithmic = most / least > LINEAR;
+    let from = 10f64.powf(least.log10().floor());
+    let part = |value: f64| {
+        let part =
+            if logarithmic { (value / from).max(1.0).log10() / (most / from).log10() } else { value / most };
+        part.clamp(0.0, 1.0)
+    };
+    let x = |value: f64| LEFT + part(value) * (WIDTH - LEFT - RIGHT);
+    let height = ROW * figures.len() as f64;
+    let mut svg =
+        format!("<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"Medians of the rounds\">");
+    for (row, figure) in figures.iter().enumerate() {
+        let top = ROW * row as f64;
+        let kind = if document.is_floor(figure) { "bar floor" } else { "bar" };
+        let end = x(figure.value.median);
+        let middle = top + 25.0;
+        let _ = write!(
+            svg,
+            "<text x=\"{LEFT}\" y=\"{:.1}\">{}</text><rect class=\"{kind}\" x=\"{LEFT}\" y=\"{:.1}\" \
+             width=\"{:.1}\" height=\"14\"/><line class=\"whisker\" x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{middle:.1}\" \
+             y2=\"{middle:.1}\"/>",
+            top + 14.0,
+            escape(&figure.label),
+            top + 18.0,
+            (end - LEFT).max(1.0),
+            x(figure.value.min),
+            x(figure.value.max),
+        );
+        if let Some(floor) = document.floor_of(figure).filter(|floor| floor.unit == figure.unit) {
+            let at = x(floor.value.median);
+            let _ = write!(
+                svg,
+                "<line class=\"floor\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"><title>floor: \
+                 {}</title></line>",
+                top + 15.0,
+                top + 35.0,
+                escape(&floor.label)
+            );
+        }
+        let ratio = figure.ratio.map_or_else(String::new, |ratio| format!(" ({})", times(ratio.median)));
+        let _ = write!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\" class=\"value\">{}{ratio}</text>",
+            x(figure.value.max).max(end) + 6.0,
+            top + 30.0,
+            escape(&figure.unit.show(figure.value.median))
+        );
+    }
+    svg += "</svg>";
+    if logarithmic {
+        svg += "<p class=\"note\">Logarithmic scale.</p>";
+    }
+    svg
+}
+
+/// The stages of a message, one after the other: a bar for each group of figures whose ids are `GROUP.stage.NAME`.
+pub(super) fn stages(document: &Document) -> String {
+    let mut groups: Vec<(&str, Vec<&Figure>)> = Vec::new();
+    for figure in &document.figures {
+        let Some((group, _)) = figure.id.split_once(".stage.") else { continue };
+        match groups.iter_mut().find(|(name, _)| *name == group) {
+            Some((_, figures)) => figures.push(figure),
+            None => groups.push((group, vec![figure])),
+        }
+    }
+    if groups.is_empty() {
+        return String::new();
+    }
+    let sum = |figures: &[&Figure]| figures.iter().map(|figure| figure.value.median).sum::<f64>();
+    let most = groups.iter().map(|(_, figures)| sum(figures)).fold(1.0, f64::max);
+    let height = 44.0 * groups.len() as f64;
+    let mut html = format!(
+        "<h4>The stages of a message, medians</h4><svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
+         aria-label=\"Stages of a message\">"
+    );
+    for (row, (group, figures)) in groups.iter().enumerate() {
+        let (top, mut from) = (44.0 * row as f64, LEFT);
+        let _ = write!(html, "<text x=\"{LEFT}\" y=\"{:.1}\">{}</text>", top + 14.0, escape(group));
+        for (stage, figure) in figures.iter().enumerate() {
+            let width = figure.value.median / most * (WIDTH - 2.0 * LEFT);
+            let shown = figure.unit.show(figure.value.median);
+            let _ = write!(
+                html,
+                "<rect class=\"stage c{}\" x=\"{from:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"20\"><title>{}: \
+                 {shown}</title></rect>",
+                stage % super::plot::COLOURS,
+                top + 20.0,
+                width.max(0.5),
+                escape(figure.label.trim()),
+            );
+            from += width;
+        }
+    }
+    html += "</svg><ul class=\"legend\">";
+    for (stage, figure) in groups[0].1.iter().enumerate() {
+        let _ = write!(
+            html,
+            "<li><span class=\"swatch c{}\"></span>{}</li>",
+            stage % super::plot::COLOURS,
+            escape(figure.label.trim())
+        );
+    }
+    html + "</ul>"
+}
