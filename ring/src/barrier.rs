@@ -8,9 +8,10 @@
 #![expect(unsafe_code, reason = "membarrier goes through libc")]
 
 use core::sync::atomic::{Ordering, compiler_fence, fence};
-use std::sync::OnceLock;
 
 use nix::libc;
+
+use crate::remembered::Remembered;
 
 fn membarrier(command: libc::c_int) -> bool {
     // SAFETY: no memory is passed.
@@ -19,8 +20,8 @@ fn membarrier(command: libc::c_int) -> bool {
 
 /// Whether this process takes part in other processes' barriers; registers it when asked first.
 pub(crate) fn is_registered() -> bool {
-    static REGISTERED: OnceLock<bool> = OnceLock::new();
-    *REGISTERED.get_or_init(|| membarrier(libc::MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED))
+    static REGISTERED: Remembered = Remembered::new();
+    REGISTERED.get(|| u64::from(membarrier(libc::MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED))) != 0
 }
 
 /// How this process fences for one ring.
@@ -28,19 +29,20 @@ pub(crate) fn is_registered() -> bool {
 pub(crate) struct Barriers {
     /// The ring's publishers rely on sleepers to call `membarrier`.
     asymmetric: bool,
-    registered: bool,
+    /// This process publishes without a fence: the ring's sleepers see to it, and it is registered for their call.
+    light: bool,
 }
 
 impl Barriers {
     /// For a ring whose creator decided so.
     pub(crate) fn new(asymmetric: bool) -> Self {
-        Self { asymmetric, registered: is_registered() }
+        Self { asymmetric, light: asymmetric && is_registered() }
     }
 
     /// Between a publisher's store and its look for sleepers.
     #[inline]
     pub(crate) fn publish(self) {
-        if self.asymmetric && self.registered {
+        if self.light {
             compiler_fence(Ordering::SeqCst);
         } else {
             fence(Ordering::SeqCst);

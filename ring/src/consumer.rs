@@ -43,8 +43,6 @@ pub struct Consumer<R> {
     nudges: u32,
     /// The header as it was when this consumer attached: see [`audit`](Self::audit).
     header: Private,
-    /// Counting mode: a token of `ready` whose record was not taken yet.
-    token: bool,
     record: PhantomData<fn() -> R>,
 }
 
@@ -73,7 +71,6 @@ impl<R: Record> Consumer<R> {
             reaped: Instant::now(),
             nudges,
             header,
-            token: false,
             record: PhantomData,
         }
     }
@@ -126,8 +123,10 @@ impl<R: Record> Consumer<R> {
         loop {
             // A nudge is for `wait`; here it must not keep the thread from sleeping.
             self.nudges = self.reader.nudges();
-            if self.await_ready(&mut pacer)? {
-                return self.try_pop();
+            self.pause(&mut pacer)?;
+            match self.try_pop() {
+                Err(PopError::Empty) => {}
+                other => return other,
             }
         }
     }
@@ -157,7 +156,7 @@ impl<R: Record> Consumer<R> {
             match record {
                 Ok(record) => {
                     count += 1;
-                    self.reader.freed(1);
+                    self.reader.freed_amid_more();
                     each(&record);
                 }
                 Err(PopError::Empty) => break,
@@ -165,6 +164,7 @@ impl<R: Record> Consumer<R> {
                 Err(_) => break,
             }
         }
+        self.reader.freed(0);
         Ok(count)
     }
 
@@ -186,9 +186,9 @@ impl<R: Record> Consumer<R> {
                 self.nudges = nudges;
                 return Ok(false);
             }
-            match self.await_ready(&mut pacer) {
-                Ok(true) => return Ok(true),
-                Ok(false) => {}
+            match self.pause(&mut pacer).and_then(|()| self.ready_now()) {
+                Ok(()) => return Ok(true),
+                Err(PopError::Empty) => {}
                 Err(PopError::TimedOut) => return Ok(false),
                 Err(error) => return Err(error),
             }
@@ -222,32 +222,24 @@ impl<R: Record> Consumer<R> {
         })
     }
 
-    /// One step of a wait: looks, and paces or sleeps if there is nothing.
-    fn await_ready(&mut self, pacer: &mut Pacer) -> Result<bool, PopError> {
-        match self.ready_now() {
-            Ok(()) => return Ok(true),
-            Err(PopError::Empty) => {}
-            Err(error) => return Err(error),
-        }
+    /// One step of a wait, after a look that found nothing: spins, yields or sleeps.
+    #[inline]
+    fn pause(&mut self, pacer: &mut Pacer) -> Result<(), PopError> {
         // In front of a claim, no longer than its grace.
         let limit = self.claimed.map(|sighting| self.grace.saturating_sub(sighting.at.elapsed()));
         match pacer.pace(limit) {
             Pace::Look => {}
-            Pace::Spin(glances) => self.reader.watch(glances),
+            Pace::Spin { glances, pause } => self.reader.watch(glances, pause),
             Pace::TimedOut => return Err(PopError::TimedOut),
             Pace::Sleep(max) => self.sleep(max),
         }
-        Ok(false)
+        Ok(())
     }
 
     fn sleep(&mut self, max: Duration) {
-        if self.reader.is_counting() {
-            if self.token {
-                // A token, and a claim at the head: its owner posts for its own record only.
-                std::thread::sleep(max.min(Duration::from_millis(1)));
-            } else {
-                self.token = self.reader.memory.ready().wait_timeout(max);
-            }
+        if self.reader.has_token() {
+            // Counting mode: a token, and a claim at the head: its owner posts for its own record only.
+            std::thread::sleep(max.min(Duration::from_millis(1)));
         } else if let Ok(awaited @ (Head::Empty | Head::Claimed(_))) = self.reader.look() {
             self.reader.park(awaited, self.nudges, max);
         }
@@ -256,10 +248,8 @@ impl<R: Record> Consumer<R> {
     /// Ok if a record stands at the head. Passes over a claim whose grace is over.
     #[inline]
     fn ready_now(&mut self) -> Result<(), PopError> {
-        if self.reader.is_counting() && !self.token {
-            // Without a token the slots are looked at all the same: nobody posts for a claim whose owner is gone, and
-            // a token may be gone with the consumer before us. One too many is dropped when the ring is empty.
-            self.token = self.reader.memory.ready().try_wait();
+        if self.reader.is_counting() {
+            self.reader.take_token();
         }
         match self.reader.look() {
             Ok(Head::Ready) => Ok(()),
@@ -269,7 +259,8 @@ impl<R: Record> Consumer<R> {
 
     #[cold]
     fn not_ready(&mut self, mut look: crate::protocol::Look) -> Result<(), PopError> {
-        loop {
+        // Each round but the last leaves a claim behind; a lap of them is enough for once, whatever the slots say.
+        for _ in 0..=self.reader.capacity() {
             match look {
                 Ok(Head::Ready) => return Ok(()),
                 // Nobody wakes a sleeper on a semaphore that is gone.
@@ -278,10 +269,7 @@ impl<R: Record> Consumer<R> {
                     self.claimed = None;
                     self.reader.freed_for_certain();
                     self.look_after_quarantine();
-                    if self.reader.is_counting() {
-                        // The token of a record that was never published, or of `close`.
-                        self.token = false;
-                    }
+                    self.reader.drop_token();
                     if !self.reader.is_closed() {
                         return Err(PopError::Empty);
                     }
@@ -304,6 +292,7 @@ impl<R: Record> Consumer<R> {
                 Err(damage) => return Err(self.damaged(damage)),
             }
         }
+        Err(PopError::Empty)
     }
 
     /// What is wrong with a ring that shows an impossible state: a truncated one is full of them.
@@ -323,9 +312,7 @@ impl<R: Record> Consumer<R> {
     }
 
     fn take<T>(&mut self, copy: impl FnOnce(*const u8) -> T) -> Result<T, PopError> {
-        let value = self.reader.take(copy).map_err(|damage| self.damaged(damage))?;
-        self.token = false;
-        Ok(value)
+        self.reader.take(copy).map_err(|damage| self.damaged(damage))
     }
 
     fn look_after_quarantine(&mut self) {
@@ -339,7 +326,7 @@ impl<R: Record> Consumer<R> {
 
 impl<R> Drop for Consumer<R> {
     fn drop(&mut self) {
-        if self.token {
+        if self.reader.has_token() {
             self.reader.memory.ready().post();
         }
         owners::detach(&self.reader.memory, CONSUMER);

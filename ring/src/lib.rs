@@ -73,6 +73,8 @@ mod producer;
 #[cfg(not(loom))]
 mod region;
 #[cfg(not(loom))]
+mod remembered;
+#[cfg(not(loom))]
 mod ring;
 #[cfg(not(loom))]
 mod segment;

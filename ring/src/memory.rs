@@ -22,6 +22,8 @@ pub(crate) trait Memory: Send + Sync + 'static {
     fn read<T>(&self, position: u64, copy: impl FnOnce(*const u8) -> T) -> T;
     /// Hands out the record's bytes for copying in.
     fn write<T>(&self, position: u64, copy: impl FnOnce(*mut u8) -> T) -> T;
+    /// Fetches the slot's first cache line, to be written soon, while other things are done. Changes nothing.
+    fn prefetch_for_write(&self, _position: u64) {}
     /// The fence between a publisher's store and its look for sleepers (I8).
     fn publish_fence(&self);
     /// The fence between a sleeper's announcement and its second look (I8). False if a wake-up may be missed all the

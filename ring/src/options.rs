@@ -21,9 +21,10 @@ pub enum Mode {
     /// The semaphores are only where threads sleep; the slots' sequence numbers are the truth. A push or pop that
     /// need not sleep makes no system call and touches no semaphore.
     Doorbell = 1,
-    /// The textbook bounded buffer: `space` starts at the capacity, `ready` at 0, one token each per record. A process
-    /// that is killed between a token and its slot takes the token along: the ring holds one record less from then
-    /// on. That too is the textbook; where processes may be killed use `Doorbell`.
+    /// The textbook bounded buffer: `space` starts at the capacity, `ready` at 0, one token each per record; so every
+    /// push and pop touches both. Only that tokens can die here: a process that is killed with one in hand takes it
+    /// along, and others find that out from the slots, which decide. A sleeper may need its
+    /// `Wait::recheck` for that.
     Counting = 2,
 }
 

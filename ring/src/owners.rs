@@ -7,7 +7,7 @@ use crate::layout::Owner;
 use crate::memory::Memory;
 use crate::options::RingKind;
 use crate::process::ProcessId;
-use crate::protocol::free_slots_of;
+use crate::protocol::{free_slots_of, wake_after_death};
 use crate::region::Region;
 use crate::state::State;
 use crate::sync::Ordering;
@@ -141,6 +141,7 @@ pub(crate) fn reap_owner(region: &Region, number: u16) -> Reaped {
     #[cfg(feature = "faults")]
     crate::faults::pass(crate::faults::Point::Reap);
     let slots = free_slots_of(region, number);
+    wake_after_death(region);
     fold_counters(region, number);
     identity.store(0, Ordering::Release);
     Reaped { owners: 1, slots }

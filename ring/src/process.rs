@@ -4,12 +4,13 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use nix::libc;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
+
+use crate::remembered::Remembered;
 
 /// Bits of a pid on Linux: `PID_MAX_LIMIT` is 2^22.
 const PID_BITS: u32 = 22;
@@ -29,10 +30,10 @@ impl ProcessId {
     /// This process.
     #[must_use]
     pub fn current() -> Self {
-        static CURRENT: OnceLock<ProcessId> = OnceLock::new();
-        let current = *CURRENT.get_or_init(Self::look_up_current);
+        static CURRENT: Remembered = Remembered::new();
+        let current = Self::from_word(CURRENT.get(|| Self::look_up_current().to_word()));
         // After a fork the child is somebody else.
-        if current.pid == std::process::id() { current } else { Self::look_up_current() }
+        current.filter(|process| process.pid == std::process::id()).unwrap_or_else(Self::look_up_current)
     }
 
     fn look_up_current() -> Self {
@@ -171,8 +172,8 @@ impl AsFd for Pidfd {
 /// The inode that names this process's pid namespace; 0 where it cannot be read.
 pub(crate) fn pid_namespace() -> u64 {
     use std::os::unix::fs::MetadataExt;
-    static NAMESPACE: OnceLock<u64> = OnceLock::new();
-    *NAMESPACE.get_or_init(|| fs::metadata("/proc/self/ns/pid").map_or(0, |found| found.ino()))
+    static NAMESPACE: Remembered = Remembered::new();
+    NAMESPACE.get(|| fs::metadata("/proc/self/ns/pid").map_or(0, |found| found.ino()))
 }
 
 /// The processors that this thread may run on.

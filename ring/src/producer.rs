@@ -31,8 +31,6 @@ use crate::wait::{Pace, Pacer, Wait};
 pub struct Producer<R> {
     writer: Writer<Region>,
     wait: Wait,
-    /// Counting mode: a token of `space` that no claim has used yet.
-    token: bool,
     /// A claim handed out and not heard of since: it is in use, or was leaked.
     lent: Option<Claimed>,
     record: PhantomData<fn(R)>,
@@ -40,13 +38,7 @@ pub struct Producer<R> {
 
 impl<R: Record> Producer<R> {
     pub(crate) fn new(region: Arc<Region>, owner: u16) -> Self {
-        Self {
-            writer: Writer::new(region, owner),
-            wait: Wait::default(),
-            token: false,
-            lent: None,
-            record: PhantomData,
-        }
+        Self { writer: Writer::new(region, owner), wait: Wait::default(), lent: None, record: PhantomData }
     }
 
     /// How to wait for a free slot; adaptive by default.
@@ -156,11 +148,7 @@ impl<R: Record> Producer<R> {
 
     #[inline]
     fn publish(&mut self, claimed: Claimed) -> Result<(), Voided> {
-        self.writer.publish(claimed).map_err(|_| {
-            // The slot was given back, and the token was not used.
-            self.token = self.writer.is_counting();
-            Voided
-        })
+        self.writer.publish(claimed).map_err(|_| Voided)
     }
 
     /// Pushes as many of `records` as there is room for now, and wakes the consumer once. Returns how many.
@@ -236,35 +224,19 @@ impl<R: Record> Producer<R> {
 
     #[inline]
     fn reserve(&mut self) -> Result<Claimed, PushError<()>> {
-        if self.writer.is_counting() && !self.token {
-            if self.writer.memory.header().reader.closed.load(Ordering::Relaxed) != 0 {
-                return Err(self.refused(Reserve::Closed));
-            }
-            if !self.writer.memory.space().try_wait() {
-                return Err(self.refused(Reserve::Full));
-            }
-            self.token = true;
-        }
-        let claimed = self.writer.claim().map_err(|reason| self.refused(reason))?;
-        self.token = false;
-        Ok(claimed)
+        self.writer.claim().map_err(|reason| self.refused(reason))
     }
 
     #[cold]
-    fn refused(&mut self, reason: Reserve) -> PushError<()> {
+    fn refused(&self, reason: Reserve) -> PushError<()> {
         match reason {
             // A truncated ring looks closed or damaged; one without its semaphores looks like any other.
             _ if self.writer.memory.is_truncated() => PushError::Truncated(()),
             Reserve::Full => {
                 self.count_full();
-                // Kept, it would be a slot that nobody else can use.
-                self.pass_token_on();
                 PushError::Full(())
             }
-            Reserve::Closed => {
-                self.pass_token_on();
-                PushError::Closed(())
-            }
+            Reserve::Closed => PushError::Closed(()),
             Reserve::Damaged(damage) => PushError::Corrupt((), damage),
         }
     }
@@ -276,69 +248,21 @@ impl<R: Record> Producer<R> {
 
     fn reserve_waiting(&mut self, timeout: Option<Duration>) -> Result<Claimed, PushError<()>> {
         let mut pacer = Pacer::new(self.wait, timeout);
-        loop {
-            let mut result = if self.writer.is_counting() && !self.token {
-                self.reserve_token()
-            } else {
-                self.writer.claim()
+        let mut result = self.writer.claim();
+        while result == Err(Reserve::Full) {
+            result = match pacer.pace(None) {
+                Pace::Look => self.writer.claim(),
+                Pace::Spin { glances, pause } => {
+                    self.writer.watch(glances, pause);
+                    self.writer.claim()
+                }
+                Pace::TimedOut => return Err(PushError::TimedOut(())),
+                // Nobody wakes a sleeper on a semaphore that is gone.
+                Pace::Sleep(_) if self.writer.memory.is_truncated() => return Err(PushError::Truncated(())),
+                Pace::Sleep(max) => self.writer.park(max),
             };
-            if result == Err(Reserve::Full) {
-                match pacer.pace(None) {
-                    Pace::Look => continue,
-                    Pace::Spin(_) => {
-                        core::hint::spin_loop();
-                        continue;
-                    }
-                    Pace::TimedOut => {
-                        self.pass_token_on();
-                        return Err(PushError::TimedOut(()));
-                    }
-                    // Nobody wakes a sleeper on a semaphore that is gone.
-                    Pace::Sleep(_) if self.writer.memory.is_truncated() => {
-                        return Err(PushError::Truncated(()));
-                    }
-                    Pace::Sleep(max) => result = self.sleep(max),
-                }
-            }
-            match result {
-                Err(Reserve::Full) => {}
-                Err(reason) => return Err(self.refused(reason)),
-                Ok(claimed) => {
-                    self.token = false;
-                    return Ok(claimed);
-                }
-            }
         }
-    }
-
-    /// Counting mode: gives a token back that will not be used, to the next sleeper if there is one.
-    fn pass_token_on(&mut self) {
-        if core::mem::take(&mut self.token) {
-            self.writer.memory.space().post();
-        }
-    }
-
-    fn reserve_token(&mut self) -> Result<Claimed, Reserve> {
-        self.token = self.writer.memory.space().try_wait();
-        if self.token { self.writer.claim() } else { self.closed_or_full() }
-    }
-
-    fn closed_or_full(&self) -> Result<Claimed, Reserve> {
-        let closed = self.writer.memory.header().reader.closed.load(Ordering::Acquire) != 0;
-        Err(if closed { Reserve::Closed } else { Reserve::Full })
-    }
-
-    fn sleep(&mut self, max: Duration) -> Result<Claimed, Reserve> {
-        if !self.writer.is_counting() {
-            return self.writer.park(max);
-        }
-        if self.token {
-            // A token but no slot: one is in quarantine. Nobody posts for that; look again soon.
-            std::thread::sleep(max.min(Duration::from_millis(1)));
-            return self.writer.claim();
-        }
-        self.token = self.writer.memory.space().wait_timeout(max);
-        if self.token { self.writer.claim() } else { self.closed_or_full() }
+        result.map_err(|reason| self.refused(reason))
     }
 }
 
@@ -346,9 +270,6 @@ impl<R> Drop for Producer<R> {
     fn drop(&mut self) {
         if let Some(leaked) = self.lent.take() {
             self.writer.abandon(leaked);
-        }
-        if self.token {
-            self.writer.memory.space().post();
         }
         owners::detach(&self.writer.memory, self.writer.owner());
     }

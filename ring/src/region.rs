@@ -92,6 +92,7 @@ impl Region {
         unsafe { self.base.cast().as_ref() }
     }
 
+    #[inline]
     fn slot(&self, position: u64) -> NonNull<u8> {
         let offset = self.shape.slots_offset + (position & self.mask) as usize * self.shape.stride;
         // SAFETY: the masked position is below the capacity, so the offset stays below `shape.total`, which the
@@ -136,6 +137,23 @@ impl Memory for Region {
     fn write<T>(&self, position: u64, copy: impl FnOnce(*mut u8) -> T) -> T {
         // SAFETY: a slot has SLOT_HEAD + record_size bytes at least.
         copy(unsafe { self.slot(position).add(SLOT_HEAD) }.as_ptr())
+    }
+
+    #[inline]
+    fn prefetch_for_write(&self, position: u64) {
+        let line = self.slot(position).as_ptr();
+        // SAFETY: a prefetch accesses nothing and cannot fault; on a processor that does not know it, it is no operation.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            core::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
+        }
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        unsafe {
+            core::arch::asm!("prfm pstl1keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
+        }
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        let _ = line;
     }
 
     #[inline]

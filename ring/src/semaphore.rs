@@ -342,6 +342,10 @@ mod model {
             got
         }
 
+        pub(crate) fn value(&self) -> u32 {
+            *self.tokens.lock().unwrap()
+        }
+
         pub(crate) fn wait_timeout(&self, _: Duration) -> bool {
             self.wait();
             true

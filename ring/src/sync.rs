@@ -95,6 +95,14 @@ mutants! {
     TrustHead,
     /// The successor of a dead consumer does not wake whom that one had made room for.
     ForgetSleepers,
+    /// Look ahead with Relaxed: the bytes of the slots before the one that was looked at are not ordered.
+    RelaxedLookAhead,
+    /// Counting: who finds no token takes the ring for full, whatever the slots say.
+    TrustTokens,
+    /// Counting: a producer keeps to itself the token by which it learns that the ring is closed.
+    KeepClosing,
+    /// Counting: nobody puts back the tokens that died with their holders.
+    KeepLostTokens,
 }
 
 #[cfg(not(loom))]

@@ -3,10 +3,10 @@
 use core::fmt;
 use core::str::FromStr;
 use core::time::Duration;
-use std::sync::OnceLock;
 use std::time::Instant;
 
 use crate::process::cpus;
+use crate::remembered::Remembered;
 
 /// The disciplines of [`Wait`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +21,7 @@ enum Discipline {
 ///
 /// | strategy | waits by | for |
 /// |---|---|---|
-/// | [`spin`](Self::spin) | pause instructions, without end | a core of its own, lowest latency |
+/// | [`spin`](Self::spin) | looking again and again, without end | a core of its own, lowest latency |
 /// | [`yielding`](Self::yielding) | `sched_yield`, without end | more threads than cores, all of them busy |
 /// | [`block`](Self::block) | sleeping on the semaphore at once | rare messages |
 /// | [`adaptive`](Self::adaptive) | a few pauses where cores are to spare, then yields for a bounded time, then sleep | everything else; the default |
@@ -54,8 +54,8 @@ impl Default for Wait {
 const CORES_TO_SPARE: usize = 4;
 
 fn default_spins() -> u32 {
-    static SPINS: OnceLock<u32> = OnceLock::new();
-    *SPINS.get_or_init(|| if cpus().len() >= CORES_TO_SPARE { 256 } else { 0 })
+    static SPINS: Remembered = Remembered::new();
+    SPINS.get(|| if cpus().len() >= CORES_TO_SPARE { 256 } else { 0 }) as u32
 }
 
 impl Wait {
@@ -155,7 +155,13 @@ pub(crate) enum Pace {
     /// Look again.
     Look,
     /// Spin: glance so often at the word that is awaited, then look again.
-    Spin(u32),
+    Spin {
+        /// How often.
+        glances: u32,
+        /// With a pause instruction between two glances, which leaves the core to its other threads, and is slower to
+        /// see the word change than a cache line is to arrive.
+        pause: bool,
+    },
     /// Sleep on the semaphore for at most this long, then look again.
     Sleep(Duration),
     /// The deadline is over.
@@ -166,6 +172,8 @@ pub(crate) enum Pace {
 #[derive(Debug)]
 pub(crate) struct Pacer {
     wait: Wait,
+    timeout: Option<Duration>,
+    /// Set at the first look at the clock: a wait that ends before needs none.
     deadline: Option<Instant>,
     rounds: u32,
     yielding_since: Option<Instant>,
@@ -173,15 +181,14 @@ pub(crate) struct Pacer {
     done_yielding: bool,
 }
 
-/// Glances of a spinning wait between two full looks, which look at the clock, too.
-const GLANCES: u32 = 64;
+/// Glances of a spinning wait between two full looks, which look at the clock, too: some microseconds.
+const GLANCES: u32 = 4096;
 /// Yields between two looks at the clock.
 const YIELDS: u32 = 8;
 
 impl Pacer {
     pub(crate) fn new(wait: Wait, timeout: Option<Duration>) -> Self {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        Self { wait, deadline, rounds: 0, yielding_since: None, done_yielding: false }
+        Self { wait, timeout, deadline: None, rounds: 0, yielding_since: None, done_yielding: false }
     }
 
     /// Pauses or yields as the strategy has it, or says that it is time to sleep or to give up. `limit`: look again
@@ -190,9 +197,14 @@ impl Pacer {
     pub(crate) fn pace(&mut self, limit: Option<Duration>) -> Pace {
         let round = self.rounds;
         self.rounds = round.wrapping_add(1);
-        match self.wait.discipline {
-            Discipline::Spin => self.left().map_or(Pace::TimedOut, |_| Pace::Spin(GLANCES)),
-            Discipline::Adaptive if round < self.wait.spins => Pace::Spin(1),
+        let discipline = self.wait.discipline;
+        match discipline {
+            // The first time without a look at the clock.
+            Discipline::Spin if round > 0 && self.left().is_none() => Pace::TimedOut,
+            Discipline::Spin => Pace::Spin { glances: GLANCES, pause: false },
+            Discipline::Adaptive if round == 0 && self.wait.spins > 0 => {
+                Pace::Spin { glances: self.wait.spins, pause: true }
+            }
             Discipline::Block => self.sleep(limit),
             _ if self.done_yielding => self.sleep(limit),
             // Most yields go without a look at the clock.
@@ -200,9 +212,9 @@ impl Pacer {
                 std::thread::yield_now();
                 Pace::Look
             }
-            discipline => {
+            _ => {
                 let now = Instant::now();
-                if self.deadline.is_some_and(|deadline| now >= deadline) {
+                if self.left_at(now).is_none() {
                     return Pace::TimedOut;
                 }
                 let since = *self.yielding_since.get_or_insert(now);
@@ -217,12 +229,21 @@ impl Pacer {
     }
 
     /// Time left until the deadline, `None` if it is over; without a deadline, for ever.
-    fn left(&self) -> Option<Duration> {
-        let Some(deadline) = self.deadline else { return Some(Duration::MAX) };
-        deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+    fn left(&mut self) -> Option<Duration> {
+        if self.timeout.is_none() { Some(Duration::MAX) } else { self.left_at(Instant::now()) }
     }
 
-    fn sleep(&self, limit: Option<Duration>) -> Pace {
+    fn left_at(&mut self, now: Instant) -> Option<Duration> {
+        let Some(timeout) = self.timeout else { return Some(Duration::MAX) };
+        if self.deadline.is_none() {
+            // A deadline beyond what the clock can say is none.
+            self.deadline = now.checked_add(timeout);
+        }
+        let Some(deadline) = self.deadline else { return Some(Duration::MAX) };
+        deadline.checked_duration_since(now).filter(|left| !left.is_zero())
+    }
+
+    fn sleep(&mut self, limit: Option<Duration>) -> Pace {
         match self.left() {
             Some(left) => Pace::Sleep(left.min(self.wait.recheck).min(limit.unwrap_or(Duration::MAX))),
             None => Pace::TimedOut,
@@ -238,7 +259,7 @@ mod tests {
     fn adaptive_spins_then_yields_then_sleeps() {
         let wait = Wait::adaptive().spins(3).yield_for(Duration::from_millis(1));
         let mut pacer = Pacer::new(wait, Some(Duration::from_secs(3600)));
-        assert!((0..3).all(|_| pacer.pace(None) == Pace::Spin(1)));
+        assert_eq!(pacer.pace(None), Pace::Spin { glances: 3, pause: true });
         assert_eq!(pacer.pace(None), Pace::Look, "a yield");
         while pacer.pace(None) == Pace::Look {}
         // Once its time for yielding is over it only sleeps, and never longer than it should.

@@ -41,7 +41,13 @@
 //!   surplus token, and surplus tokens cost a look.
 //! - **I9, private truths.** Capacity, stride, mask, one's own position and owner number are private. What is read
 //!   from shared memory is compared with them and can at worst be refused as [`Damage`].
+//! - **I10, tokens are hints too.** In counting mode `space` has a token for each slot that is free, and `ready` one for
+//!   each record: the post comes after the slot's state word, the wait before it. A process that is killed between the
+//!   two leaves a token too few, and no harm: whoever finds no token looks at the slots all the same before it gives up
+//!   or sleeps, and whoever takes a dead one's place, or buries it, puts back what is missing. A token too many is
+//!   dropped by the one that finds nothing for it.
 
+mod ahead;
 mod reader;
 mod writer;
 
@@ -79,6 +85,10 @@ impl fmt::Display for Damage {
 
 /// The longest sleep where the kernel refused the sleeper's half of the fence (I8): a missed wake-up costs no more.
 const UNCERTAIN: Duration = Duration::from_millis(1);
+
+/// How often a compare-and-swap is tried again where others can only make it fail now and then: for ever only if somebody
+/// writes what the protocol does not allow.
+const PATIENCE: u32 = 1000;
 
 /// Whether position `position` is taken: by a claim, a record, a void, or because it is long over.
 fn is_taken(state: State, position: u64) -> bool {
@@ -167,7 +177,14 @@ fn wake_writers<M: Memory>(memory: &M) -> u64 {
 
 /// Takes down `count` announcements of sleeping producers, or what is left of them.
 fn take_down(waiting: &AtomicU32, count: u32) {
-    let _ = waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| Some(now.saturating_sub(count)));
+    let mut now = waiting.load(Ordering::Relaxed);
+    for _ in 0..PATIENCE {
+        let next = now.saturating_sub(count);
+        match waiting.compare_exchange(now, next, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => return,
+            Err(other) => now = other,
+        }
+    }
 }
 
 /// Closes the ring and wakes everybody.
@@ -199,24 +216,22 @@ pub(crate) fn nudge<M: Memory>(memory: &M) {
 /// Gives up every slot that owner `number` holds claimed or void (I6: the caller has proof that it will not write
 /// any more, and keeps the owner's entry from being used again meanwhile). Returns how many.
 pub(crate) fn free_slots_of<M: Memory>(memory: &M, number: u16) -> u32 {
-    let Shape { capacity, kind, mode, .. } = *memory.shape();
+    let Shape { capacity, kind, .. } = *memory.shape();
     if kind == RingKind::Spsc {
         return 0;
     }
     let mut freed = 0;
     for slot in 0..u64::from(capacity) {
         let mut state = State(memory.state(slot).load(Ordering::Acquire));
-        while state.owner() == number && matches!(state.phase(), Phase::Claimed | Phase::Void) {
+        for _ in 0..PATIENCE {
+            if state.owner() != number || !matches!(state.phase(), Phase::Claimed | Phase::Void) {
+                break;
+            }
             let next = State::hole(state.sequence());
             match memory.state(slot).compare_exchange(state.0, next.0, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
                     if state.phase() == Phase::Void {
                         leave_quarantine(memory);
-                    }
-                    if mode == Mode::Counting {
-                        // The dead one's token; and one that brings the consumer past the hole.
-                        memory.space().post();
-                        memory.ready().post();
                     }
                     freed += 1;
                     break;
@@ -226,17 +241,53 @@ pub(crate) fn free_slots_of<M: Memory>(memory: &M, number: u16) -> u32 {
             }
         }
     }
-    if freed > 0 && !planted(Mutant::SilentReap) {
-        // The consumer may sleep in front of what was a claim, and producers in front of what was in quarantine.
-        fence(Ordering::SeqCst);
-        wake_reader(memory);
-        wake_writers(memory);
-    }
     freed
+}
+
+/// Puts right what a dead process left undone besides its slots: it may have published or freed something and told
+/// nobody, or have held a token.
+pub(crate) fn wake_after_death<M: Memory>(memory: &M) {
+    if planted(Mutant::SilentReap) {
+        return;
+    }
+    if memory.shape().mode == Mode::Counting {
+        // One that brings the consumer past holes, or to a record whose token is missing.
+        memory.ready().post();
+        restore_tokens(memory);
+        return;
+    }
+    // The consumer may sleep in front of what was a claim, and producers in front of what was in quarantine.
+    fence(Ordering::SeqCst);
+    wake_reader(memory);
+    wake_writers(memory);
+}
+
+/// Counting mode: sees to it that `space` has at least as many tokens as slots are free (I10). One that somebody has in
+/// hand just now may make it one too many.
+fn restore_tokens<M: Memory>(memory: &M) {
+    if planted(Mutant::KeepLostTokens) {
+        return;
+    }
+    let capacity = u64::from(memory.shape().capacity);
+    let is_free = |slot| {
+        let state = State(memory.state(slot).load(Ordering::Acquire));
+        matches!((state.phase(), state.owner()), (Phase::Free | Phase::Void, 0))
+    };
+    let free = (0..capacity).filter(|&slot| is_free(slot)).count() as u32;
+    for _ in memory.space().value()..free {
+        memory.space().post();
+    }
 }
 
 /// Counts one slot less in quarantine; the word is a hint and never goes below zero.
 fn leave_quarantine<M: Memory>(memory: &M) {
     let word = &memory.header().cold.quarantined;
-    let _ = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
+    let mut count = word.load(Ordering::Relaxed);
+    for _ in 0..PATIENCE {
+        let Some(less) = count.checked_sub(1) else { return };
+        match word.compare_exchange(count, less, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => return,
+            Err(now) => count = now,
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! The consumer's side: look at the head, take it, pass over it, and sleep on an empty ring.
 
+use super::ahead::Window;
 #[cfg(not(loom))]
 use super::is_taken;
-use super::{Damage, UNCERTAIN, bump, leave_quarantine, wake_writers};
+use super::{Damage, UNCERTAIN, bump, leave_quarantine, restore_tokens, wake_writers};
 use crate::memory::Memory;
-use crate::options::Mode;
+use crate::options::{Mode, RingKind};
 use crate::state::{Phase, State};
 use crate::sync::{Mutant, Ordering, fence, planted};
 use core::time::Duration;
@@ -15,8 +16,16 @@ pub(crate) struct Reader<M> {
     pub(crate) memory: Arc<M>,
     /// The next position to read.
     head: u64,
+    /// Single producer: positions before this one hold a record. Never behind the head.
+    ready_to: u64,
+    /// How far was looked ahead.
+    seen_to: u64,
+    ahead: Window,
     capacity: u64,
+    single: bool,
     counting: bool,
+    /// Counting mode: a token of `ready` whose record was not taken yet.
+    token: bool,
     consumed: u64,
     /// Positions left behind since sleeping producers were last looked for behind a fence.
     unfenced: u64,
@@ -43,10 +52,16 @@ impl<M: Memory> Reader<M> {
         let head = words.head.load(Ordering::Acquire);
         let consumed = words.consumed.load(Ordering::Relaxed);
         let shape = *memory.shape();
+        let capacity = u64::from(shape.capacity);
         let mut reader = Self {
             head,
-            capacity: u64::from(shape.capacity),
+            ready_to: head,
+            seen_to: head,
+            ahead: Window::new(capacity),
+            capacity,
+            single: shape.kind == RingKind::Spsc,
             counting: shape.mode == Mode::Counting,
+            token: false,
             consumed,
             // It may have died before it woke whom it had made room for.
             unfenced: u64::from(!planted(Mutant::ForgetSleepers)),
@@ -56,7 +71,12 @@ impl<M: Memory> Reader<M> {
         let now = State(reader.memory.state(head).load(Ordering::Acquire));
         if now.ahead_of(head) == reader.capacity as i64 && !planted(Mutant::TrustHead) {
             reader.advance();
+            reader.forget_ahead();
             reader.count_consumed();
+        }
+        if reader.counting {
+            // Or before it posted for the slots that it had freed.
+            restore_tokens(&*reader.memory);
         }
         reader
     }
@@ -65,34 +85,91 @@ impl<M: Memory> Reader<M> {
         self.head
     }
 
+    #[inline]
     pub(crate) fn is_counting(&self) -> bool {
         self.counting
+    }
+
+    pub(crate) fn capacity(&self) -> u64 {
+        self.capacity
     }
 
     /// What stands at the head now. Passes holes: positions that carry no record (I7).
     #[inline]
     pub(crate) fn look(&mut self) -> Look {
+        if self.ready_to != self.head {
+            return Ok(Head::Ready);
+        }
         // I4: Acquire meets the Release of publish.
         let order = if planted(Mutant::RelaxedRead) { Ordering::Relaxed } else { Ordering::Acquire };
         let state = State(self.memory.state(self.head).load(order));
-        if state.is_ready_at(self.head) { Ok(Head::Ready) } else { self.look_closer() }
+        if !state.is_ready_at(self.head) {
+            return self.look_closer();
+        }
+        self.ready_to = self.head.wrapping_add(1);
+        if self.seen_to == self.head {
+            self.look_ahead();
+        }
+        Ok(Head::Ready)
     }
 
-    /// Watches the head until a record is there, for at most `glances`: the tight inside of a spinning wait.
-    #[inline]
-    pub(crate) fn watch(&self, glances: u32) {
-        let word = self.memory.state(self.head);
-        for _ in 0..glances {
-            if State(word.load(Ordering::Relaxed)).is_ready_at(self.head) {
+    /// There is a record at the head: how many more are there? If the slot at the far end of the window has one, and
+    /// there is only one producer, then so have those before it, and their bytes are visible as well: it published
+    /// them earlier (I4). Among many producers those are as good as certain to be, and are looked at one by one.
+    #[inline(never)]
+    fn look_ahead(&mut self) {
+        let window = self.ahead.len();
+        let last = self.head.wrapping_add(window - 1);
+        if window > 1 {
+            let order = if planted(Mutant::RelaxedLookAhead) { Ordering::Relaxed } else { Ordering::Acquire };
+            if !State(self.memory.state(last).load(order)).is_ready_at(last) {
+                self.ahead.shrink();
+                self.seen_to = self.head.wrapping_add(1);
                 return;
             }
-            core::hint::spin_loop();
+            for offset in 1..window {
+                // For writing: each will be freed.
+                self.memory.prefetch_for_write(self.head.wrapping_add(offset));
+            }
+            if self.single {
+                self.ready_to = last.wrapping_add(1);
+            }
+        }
+        self.ahead.grow();
+        self.seen_to = last.wrapping_add(1);
+    }
+
+    /// Watches the head until something changes there, for at most `glances`: the tight inside of a spinning wait.
+    #[inline]
+    pub(crate) fn watch(&self, glances: u32, pause: bool) {
+        let word = self.memory.state(self.head);
+        let seen = word.load(Ordering::Relaxed);
+        if State(seen).is_ready_at(self.head) {
+            return;
+        }
+        for _ in 0..glances {
+            if word.load(Ordering::Relaxed) != seen {
+                return;
+            }
+            if pause {
+                core::hint::spin_loop();
+            }
         }
     }
 
     /// The rest of [`look`](Self::look), out of its fast path.
     #[cold]
     fn look_closer(&mut self) -> Look {
+        self.ahead.reset();
+        let look = self.look_at_head();
+        if look == Ok(Head::Ready) {
+            self.ready_to = self.head.wrapping_add(1);
+        }
+        self.seen_to = self.head;
+        look
+    }
+
+    fn look_at_head(&mut self) -> Look {
         // No more than a lap of holes at once, whatever the slots say: the next look goes on.
         for _ in 0..=self.capacity {
             let order = if planted(Mutant::RelaxedRead) { Ordering::Relaxed } else { Ordering::Acquire };
@@ -126,10 +203,23 @@ impl<M: Memory> Reader<M> {
     fn pass_hole(&mut self) {
         bump(&self.memory.header().consumer.holes);
         self.advance();
+        self.forget_ahead();
         // Producers may sleep until the head is past: what looked full can be claimed or carried now.
+        if self.counting {
+            // Even for a slot in quarantine: its owner may have given it back, and its token may have found the head not
+            // past it yet. One too many is dropped.
+            self.memory.space().post();
+        }
         self.unfenced += u64::from(!planted(Mutant::SilentHoles));
     }
 
+    /// Forgets what was seen ahead.
+    fn forget_ahead(&mut self) {
+        self.ready_to = self.head;
+        self.seen_to = self.head;
+    }
+
+    #[inline]
     fn advance(&mut self) {
         self.head = self.head.wrapping_add(1);
         self.memory.header().consumer.head.store(self.head, Ordering::Release);
@@ -144,6 +234,7 @@ impl<M: Memory> Reader<M> {
         fence(Ordering::Acquire);
         let state = State(word.load(Ordering::Relaxed));
         if !state.is_ready_at(self.head) {
+            self.forget_ahead();
             return Err(Damage { position: self.head, state });
         }
         // I5: Release, after the copy.
@@ -152,6 +243,7 @@ impl<M: Memory> Reader<M> {
         self.advance();
         self.count_consumed();
         if self.counting {
+            self.token = false;
             self.memory.space().post();
         }
         Ok(value)
@@ -163,6 +255,23 @@ impl<M: Memory> Reader<M> {
         self.memory.header().consumer.consumed.store(self.consumed, Ordering::Relaxed);
     }
 
+    /// Counting mode: takes a token for the next record, unless one is in hand (I10). Whether or not there is one, the
+    /// slots are looked at: a token may be gone with a process that was killed.
+    #[cold]
+    pub(crate) fn take_token(&mut self) {
+        self.token = self.token || self.memory.ready().try_wait();
+    }
+
+    /// Counting mode: the ring is empty, so a token in hand is that of a hole, of `close`, or of a record that was taken
+    /// without one. It was taken before the look, so no record that came later is meant by it.
+    pub(crate) fn drop_token(&mut self) {
+        self.token = false;
+    }
+
+    pub(crate) fn has_token(&self) -> bool {
+        self.token
+    }
+
     /// Tells sleeping producers of freed slots. Cheap and without a fence after most records; the fence that makes
     /// it certain (I8) comes every quarter lap, and whenever the consumer is about to find nothing more to do.
     #[inline]
@@ -170,6 +279,16 @@ impl<M: Memory> Reader<M> {
         self.unfenced += slots;
         let due = self.unfenced * 4 >= self.capacity;
         if due || self.memory.header().writers.waiting.load(Ordering::Relaxed) != 0 {
+            self.freed_for_certain();
+        }
+    }
+
+    /// [`freed`](Self::freed) for one slot where the next record is taken at once: sleepers can wait for the quarter lap,
+    /// or for the `freed` that comes last.
+    #[inline]
+    pub(crate) fn freed_amid_more(&mut self) {
+        self.unfenced += 1;
+        if self.unfenced * 4 >= self.capacity {
             self.freed_for_certain();
         }
     }
@@ -277,6 +396,11 @@ impl<M: Memory> Reader<M> {
     pub(crate) fn park(&mut self, awaited: Head, nudges: u32, max: Duration) {
         self.freed_for_certain();
         let memory = Arc::clone(&self.memory);
+        if self.counting {
+            bump(&memory.header().consumer.parks);
+            self.token = memory.ready().wait_timeout(max);
+            return;
+        }
         let waiting = &memory.header().reader.waiting;
         // I8, sleeper's half: announce, fence, look again, and only then sleep.
         // Only the consumer counts on; wakers only take the lowest bit away.

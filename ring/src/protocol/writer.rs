@@ -1,6 +1,10 @@
 //! The producer's side: claim, publish, abandon, and sleeping on a full ring.
 
-use super::{Damage, UNCERTAIN, bump, find_tail, is_taken, leave_quarantine, sleeps, take_down, wake_reader};
+use super::ahead::Window;
+use super::{
+    Damage, PATIENCE, UNCERTAIN, bump, find_tail, is_taken, leave_quarantine, restore_tokens, sleeps,
+    take_down, wake_reader,
+};
 use crate::memory::Memory;
 use crate::options::{Mode, RingKind};
 use crate::state::{Phase, State};
@@ -11,9 +15,6 @@ use std::sync::Arc;
 /// How many neighbours a producer tries before it looks for the tail by bisection.
 const NEIGHBOURS: u64 = 8;
 
-/// How many slots a single producer looks ahead at once.
-const AHEAD: u64 = 16;
-
 /// One producer's private state.
 pub(crate) struct Writer<M> {
     pub(crate) memory: Arc<M>,
@@ -21,10 +22,13 @@ pub(crate) struct Writer<M> {
     next: u64,
     /// Single producer: positions before this one are known to be free.
     free_to: u64,
+    ahead: Window,
     capacity: u64,
     single: bool,
     counting: bool,
     owner: u16,
+    /// What this owner's entry says that it has published; nobody else writes there.
+    published: u64,
 }
 
 /// A position of one's own, to be published or abandoned.
@@ -44,11 +48,18 @@ impl<M: Memory> Writer<M> {
     /// A producer under owner number `owner`, which is in the table and nobody else's.
     pub(crate) fn new(memory: Arc<M>, owner: u16) -> Self {
         let shape = *memory.shape();
+        if shape.mode == Mode::Counting && shape.kind == RingKind::Spsc {
+            // The producer before may have died with a token in hand.
+            restore_tokens(&*memory);
+        }
         let next = find_tail(&*memory);
+        let capacity = u64::from(shape.capacity);
         Self {
             next,
             free_to: next,
-            capacity: u64::from(shape.capacity),
+            ahead: Window::new(capacity),
+            capacity,
+            published: memory.owner(owner).published.load(Ordering::Relaxed),
             single: shape.kind == RingKind::Spsc,
             counting: shape.mode == Mode::Counting,
             owner,
@@ -60,16 +71,24 @@ impl<M: Memory> Writer<M> {
         self.owner
     }
 
-    pub(crate) fn is_counting(&self) -> bool {
-        self.counting
-    }
-
     /// Takes the next position. In a single-producer ring nothing changes before it is published: the slot stays FREE.
     #[inline]
     pub(crate) fn claim(&mut self) -> Result<Claimed, Reserve> {
         if self.memory.header().reader.closed.load(Ordering::Relaxed) != 0 {
             return Err(Reserve::Closed);
         }
+        if self.counting {
+            return self.claim_counted(false);
+        }
+        self.claim_slot()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.memory.header().reader.closed.load(Ordering::Acquire) != 0
+    }
+
+    #[inline]
+    fn claim_slot(&mut self) -> Result<Claimed, Reserve> {
         if self.single {
             if self.next == self.free_to {
                 self.look_ahead()?;
@@ -79,30 +98,89 @@ impl<M: Memory> Writer<M> {
         self.claim_shared()
     }
 
-    /// Single producer: finds out how far slots are free, with one look for up to [`AHEAD`] of them. A slot that the
-    /// consumer has freed lies in the consumer's cache, so a look at each would cost a trip of a cache line per record,
-    /// before the one that carries it. Slots are freed in order: if one is free, so are those before it, and their
-    /// copies are done, too (I5).
+    /// Counting mode: a token of `space` for a slot (I10). `token`: the caller has taken one already.
+    ///
+    /// The slots are looked at in any case. One that is free although there is no token has lost its token to a process
+    /// that was killed between the two, or is about to get it: taken without one, it is right again, or somebody's
+    /// token finds no slot. And a token for which there is no slot is one too many, and goes: it was taken before the
+    /// look, so no slot that was freed later is meant by it.
     #[cold]
+    fn claim_counted(&mut self, mut token: bool) -> Result<Claimed, Reserve> {
+        // Bounded, however many tokens somebody else posts.
+        for _ in 0..=self.capacity {
+            token = token || self.memory.space().try_wait();
+            let claimed =
+                if token || !planted(Mutant::TrustTokens) { self.claim_slot() } else { Err(Reserve::Full) };
+            match claimed {
+                // The token that `close` posts means no slot: it goes on to the next sleeper, who learns of it, too.
+                Err(Reserve::Full) if token && self.is_closed() && !planted(Mutant::KeepClosing) => {
+                    self.memory.space().post();
+                    return Err(Reserve::Closed);
+                }
+                Err(Reserve::Full) if token => token = false,
+                other => {
+                    if other.is_err() && token {
+                        self.memory.space().post();
+                    }
+                    return other;
+                }
+            }
+        }
+        Err(Reserve::Full)
+    }
+
+    /// Single producer: finds out how far slots are free, with one look for a window of them. Slots are freed in order:
+    /// if one is free, so are those before it, and their copies are done, too (I5).
+    #[inline(never)]
     fn look_ahead(&mut self) -> Result<(), Reserve> {
-        let look = |position| State(self.memory.state(position).load(Ordering::Acquire));
-        let last = self.next.wrapping_add((self.capacity / 2).min(AHEAD) - 1);
-        if look(last) == State::free(last) {
+        let order = if planted(Mutant::RelaxedLookAhead) { Ordering::Relaxed } else { Ordering::Acquire };
+        let look = |position| State(self.memory.state(position).load(order));
+        let window = self.ahead.len();
+        let last = self.next.wrapping_add(window - 1);
+        let mut state = look(last);
+        if state == State::free(last) {
+            self.ahead.grow();
             self.free_to = last.wrapping_add(1);
+            for offset in 1..window {
+                self.memory.prefetch_for_write(self.next.wrapping_add(offset - 1));
+            }
             return Ok(());
         }
-        let state = look(self.next);
-        if state == State::free(self.next) {
-            self.free_to = self.next.wrapping_add(1);
-            return Ok(());
+        self.ahead.shrink();
+        if window > 1 {
+            state = look(self.next);
+            if state == State::free(self.next) {
+                self.free_to = self.next.wrapping_add(1);
+                return Ok(());
+            }
         }
+        self.ahead.reset();
         Err(self.refuse(self.next, state))
+    }
+
+    /// Watches the next slot until something changes there, for at most `glances`: the tight inside of a spinning wait.
+    pub(crate) fn watch(&self, glances: u32, pause: bool) {
+        let word = self.memory.state(self.next);
+        let seen = word.load(Ordering::Relaxed);
+        if State(seen) == State::free(self.next) {
+            return;
+        }
+        for _ in 0..glances {
+            if word.load(Ordering::Relaxed) != seen {
+                return;
+            }
+            if pause {
+                core::hint::spin_loop();
+            }
+        }
     }
 
     fn claim_shared(&mut self) -> Result<Claimed, Reserve> {
         let mut position = self.next;
-        let mut tries: u64 = 0;
-        loop {
+        let mut passed: u64 = 0;
+        // Others may be so many that every slot is gone before we get it, or the memory lies: not for ever. Each slot
+        // takes up to three looks: one fails to carry it, one fails to claim it, one sees who has it.
+        for _ in 0..3 * (self.capacity + 8 * NEIGHBOURS) {
             let word = self.memory.state(position);
             let state = State(word.load(Ordering::Acquire));
             if state == State::free(position) {
@@ -118,6 +196,11 @@ impl<M: Memory> Writer<M> {
                 };
                 if taken {
                     self.next = position.wrapping_add(1);
+                    if passed == 0 {
+                        // Alone, or undisturbed: the slots ahead will be wanted.
+                        self.memory.prefetch_for_write(position.wrapping_add(self.ahead.len()));
+                        self.ahead.grow();
+                    }
                     return Ok(Claimed(position));
                 }
                 // Another producer has it now; the next look at the same slot says so.
@@ -127,11 +210,12 @@ impl<M: Memory> Writer<M> {
                 continue;
             }
             if !is_taken(state, position) {
+                self.ahead.reset();
                 return Err(self.refuse(position, state));
             }
             position = position.wrapping_add(1);
-            tries += 1;
-            if tries.is_multiple_of(NEIGHBOURS) {
+            passed += 1;
+            if passed.is_multiple_of(NEIGHBOURS) {
                 // Far behind, after a long sleep or among many.
                 let tail = find_tail(&*self.memory);
                 if State::free(tail).ahead_of(position) > 0 {
@@ -139,11 +223,8 @@ impl<M: Memory> Writer<M> {
                 }
             }
             self.next = position;
-            // Others are so many that every slot is gone before we get it, or the memory lies: not for ever.
-            if tries > self.capacity + 8 * NEIGHBOURS {
-                return Err(Reserve::Full);
-            }
         }
+        Err(Reserve::Full)
     }
 
     /// Tries to bring a void slot from the lap before to `position`: one in quarantine stays so, and producers get
@@ -196,8 +277,8 @@ impl<M: Memory> Writer<M> {
         // I4: Release, so that whoever sees READY sees the bytes.
         let order = if planted(Mutant::RelaxedPublish) { Ordering::Relaxed } else { Ordering::Release };
         if self.single {
-            self.next = position.wrapping_add(1);
             word.store(ready.0, order);
+            self.next = position.wrapping_add(1);
         } else if planted(Mutant::StorePublish) {
             word.store(ready.0, order);
         } else {
@@ -207,7 +288,8 @@ impl<M: Memory> Writer<M> {
                 return Err(Claimed(position));
             }
         }
-        bump(&self.memory.owner(self.owner).published);
+        self.published = self.published.wrapping_add(1);
+        self.memory.owner(self.owner).published.store(self.published, Ordering::Relaxed);
         Ok(())
     }
 
@@ -215,10 +297,7 @@ impl<M: Memory> Writer<M> {
     #[inline]
     pub(crate) fn announce(&self, published: usize) {
         if self.counting {
-            for _ in 0..published {
-                self.memory.ready().post();
-            }
-            return;
+            return self.post_ready(published);
         }
         // I8, producer's half: publish, fence, look for the sleeper.
         if !planted(Mutant::NoPublishFence) {
@@ -229,13 +308,20 @@ impl<M: Memory> Writer<M> {
         }
     }
 
+    #[cold]
+    fn post_ready(&self, published: usize) {
+        for _ in 0..published {
+            self.memory.ready().post();
+        }
+    }
+
     /// Gives a claimed position up unwritten: it becomes a hole that the consumer passes at once.
     pub(crate) fn abandon(&mut self, Claimed(position): Claimed) {
-        if self.counting {
-            self.memory.space().post();
-        }
         if self.single {
             // Nobody has seen it; it is the next one still.
+            if self.counting {
+                self.memory.space().post();
+            }
             return;
         }
         let ours = State::new(position, self.owner, Phase::Claimed);
@@ -272,8 +358,13 @@ impl<M: Memory> Writer<M> {
         }
         let word = self.memory.state(position);
         let mut state = State(word.load(Ordering::Acquire));
-        // Whoever carries it meanwhile keeps our name on it, so this ends after a lap at the most.
-        while state.owner() == self.owner && state.phase() == Phase::Void {
+        // Whoever carries it meanwhile keeps our name on it, and that happens once a lap; so this ends soon. If somebody
+        // else keeps changing the word it stays in quarantine until we are gone.
+        for _ in 0..PATIENCE {
+            if state.owner() != self.owner || state.phase() != Phase::Void {
+                // It was taken for dead's and freed already, or it is damaged: either way it is not ours.
+                return;
+            }
             let hole = State::hole(state.sequence());
             // Release: our late bytes come before those of the slot's next writer.
             let order = if planted(Mutant::RelaxedReturn) { Ordering::Relaxed } else { Ordering::Release };
@@ -282,6 +373,10 @@ impl<M: Memory> Writer<M> {
                     leave_quarantine(&*self.memory);
                     bump(&self.memory.owner(self.owner).returned);
                     if !planted(Mutant::SilentReturn) {
+                        if self.counting {
+                            // The head may be past it: then it is for a producer to take.
+                            self.memory.space().post();
+                        }
                         self.tell_of_hole();
                     }
                     return;
@@ -289,13 +384,22 @@ impl<M: Memory> Writer<M> {
                 Err(now) => state = State(now),
             }
         }
-        // Otherwise it was taken for dead's and freed already, or it is damaged: either way it is not ours.
     }
 
     /// Sleeps until a slot is freed, the ring is closed, or `max` is over. Returns a claim if the second look, after
     /// the announcement, found one.
     pub(crate) fn park(&mut self, max: Duration) -> Result<Claimed, Reserve> {
         let memory = Arc::clone(&self.memory);
+        if self.counting {
+            bump(&memory.owner(self.owner).parks);
+            let token = memory.space().wait_timeout(max);
+            if self.is_closed() {
+                // To the next sleeper.
+                memory.space().post();
+                return Err(Reserve::Closed);
+            }
+            return self.claim_counted(token);
+        }
         let waiting = &memory.header().writers.waiting;
         // I8, sleeper's half: announce, fence, look again, and only then sleep.
         waiting.fetch_add(1, Ordering::Relaxed);

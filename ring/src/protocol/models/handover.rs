@@ -5,9 +5,8 @@ use std::sync::Arc;
 use loom::thread;
 
 use super::Model;
-use super::stage::{self, Grace, drain, mpsc, pop, push, reader, spsc, try_push, write, writer};
-use crate::memory::Memory;
-use crate::protocol::{Head, Writer};
+use super::stage::{Grace, drain, mpsc, pop, push, reader, spsc, try_push, writer};
+use crate::protocol::Writer;
 use crate::sync::Mutant;
 
 pub(super) const MODELS: &[Model] = &[
@@ -34,17 +33,24 @@ pub(super) const MODELS: &[Model] = &[
     },
     Model {
         name: "who sees a claim sees the claims before it",
-        preemptions: 3,
+        preemptions: 2,
         variants: 1,
         catches: &[Mutant::AcquireClaim],
         body: claims_in_order,
     },
     Model {
-        name: "counting: one token a record on both semaphores",
-        preemptions: 2,
+        name: "a run of records is seen with one look, bytes and all",
+        preemptions: 3,
         variants: 1,
-        catches: &[Mutant::StoreClaim],
-        body: counting,
+        catches: &[Mutant::RelaxedLookAhead],
+        body: run_of_records,
+    },
+    Model {
+        name: "a run of free slots is seen with one look, and its copies are done",
+        preemptions: 3,
+        variants: 1,
+        catches: &[Mutant::RelaxedLookAhead, Mutant::RelaxedFree],
+        body: run_of_slots,
     },
 ];
 
@@ -68,9 +74,11 @@ fn shared(_: usize) {
     let producing: Vec<_> = [1, 2]
         .map(|owner: u16| {
             let mut producer = writer(&memory, owner);
+            // The first comes twice.
             let first = 10 * u64::from(owner);
+            let count = if owner == 1 { 2 } else { 1 };
             thread::spawn(move || {
-                (first..first + 2).filter(|&value| try_push(&mut producer, value)).collect()
+                (first..first + count).filter(|&value| try_push(&mut producer, value)).collect()
             })
         })
         .into();
@@ -87,15 +95,22 @@ fn shared(_: usize) {
 
 fn newcomer(_: usize) {
     let memory = mpsc(2, 2);
-    let mut old = writer(&memory, 1);
-    let producing = thread::spawn(move || (1..=3).all(|value| push(&mut old, value)));
-    let late = Arc::clone(&memory);
-    let arriving = thread::spawn(move || push(&mut Writer::new(late, 2), 100));
-    let mut consumer = reader(&memory);
-    let mut got: Vec<u64> = (0..4).map_while(|_| pop(&mut consumer, Grace::Endless)).collect();
-    assert!(producing.join().unwrap() && arriving.join().unwrap());
-    got.retain(|&value| value != 100);
-    assert_eq!(got, [1, 2, 3]);
+    let (mut old, mut consumer) = (writer(&memory, 1), reader(&memory));
+    assert!(push(&mut old, 1));
+    // The tail moves on while the newcomer looks for it.
+    let producing = thread::spawn(move || {
+        assert_eq!(pop(&mut consumer, Grace::Endless), Some(1));
+        assert!(try_push(&mut old, 2));
+        (old, consumer)
+    });
+    let mut late = Writer::new(Arc::clone(&memory), 2);
+    let early = try_push(&mut late, 100);
+    let (mut old, mut consumer) = producing.join().unwrap();
+    assert!(early || try_push(&mut late, 100));
+    assert!(!try_push(&mut late, 101) && !try_push(&mut old, 3));
+    let mut got = drain(&mut consumer);
+    got.sort_unstable();
+    assert_eq!(got, [2, 100]);
 }
 
 fn claims_in_order(_: usize) {
@@ -113,37 +128,30 @@ fn claims_in_order(_: usize) {
     assert!(arriving.join().unwrap());
 }
 
-fn counting(_: usize) {
-    let memory = stage::counting(2, 2);
-    let producing: Vec<_> = [1, 2]
-        .map(|owner: u16| {
-            let mut producer = writer(&memory, owner);
-            thread::spawn(move || {
-                for value in 0..2 {
-                    producer.memory.space().wait();
-                    let claimed = producer.claim().expect("a token is a slot");
-                    write(&*producer.memory, claimed, 10 * u64::from(owner) + value);
-                    producer.publish(claimed).expect("nobody voids here");
-                    producer.announce(1);
-                }
-            })
-        })
-        .into();
+fn run_of_records(_: usize) {
+    // Half of the capacity, two slots, is the longest look ahead here.
+    let memory = spsc(4);
+    let mut producer = writer(&memory, 1);
+    assert!(try_push(&mut producer, 1));
+    let producing = thread::spawn(move || (2..=3).all(|value| try_push(&mut producer, value)));
     let mut consumer = reader(&memory);
-    let mut got = Vec::new();
-    for _ in 0..4 {
-        memory.ready().wait();
-        // The token may be of a record behind one that is still being written.
-        while consumer.look() != Ok(Head::Ready) {
-            thread::yield_now();
-        }
-        got.push(stage::take(&mut consumer));
-    }
-    producing.into_iter().for_each(|thread| thread.join().unwrap());
-    for owner in [1, 2] {
-        let of_this_one: Vec<u64> = got.iter().copied().filter(|value| value / 10 == owner).collect();
-        assert_eq!(of_this_one, [10 * owner, 10 * owner + 1]);
-    }
-    assert!(!memory.ready().try_wait(), "no token is left over");
-    assert!(memory.space().try_wait() && memory.space().try_wait() && !memory.space().try_wait());
+    let mut got = drain(&mut consumer);
+    assert!(producing.join().unwrap());
+    got.extend(drain(&mut consumer));
+    assert_eq!(got, [1, 2, 3]);
+}
+
+fn run_of_slots(_: usize) {
+    let memory = spsc(4);
+    let mut producer = writer(&memory, 1);
+    assert!((1..=4).all(|value| try_push(&mut producer, value)));
+    let mut consumer = reader(&memory);
+    let consuming = thread::spawn(move || {
+        let got = drain(&mut consumer);
+        (consumer, got)
+    });
+    let pushed = (5..=7).take_while(|&value| try_push(&mut producer, value)).count() as u64;
+    let (mut consumer, mut got) = consuming.join().unwrap();
+    got.extend(drain(&mut consumer));
+    assert_eq!(got, (1..=4 + pushed).collect::<Vec<_>>());
 }

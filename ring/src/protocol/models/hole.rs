@@ -3,9 +3,9 @@
 use loom::thread;
 
 use super::Model;
-use super::stage::{Grace, claim, counting, drain, mpsc, pop, push, reader, write, writer};
+use super::stage::{Grace, bury, claim, drain, mpsc, pop, push, reader, try_push, write, writer};
 use crate::memory::Memory;
-use crate::protocol::{Head, Reserve, free_slots_of};
+use crate::protocol::{Head, Reserve};
 use crate::sync::Mutant;
 
 pub(super) const MODELS: &[Model] = &[
@@ -15,13 +15,6 @@ pub(super) const MODELS: &[Model] = &[
         variants: 1,
         catches: &[Mutant::FreeAbandon, Mutant::CarryAnywhere, Mutant::SilentHoles, Mutant::SleepOnHoles],
         body: abandons,
-    },
-    Model {
-        name: "counting: a ring full of abandoned claims goes on",
-        preemptions: 3,
-        variants: 1,
-        catches: &[Mutant::SilentAbandon],
-        body: abandons_counting,
     },
     Model {
         name: "a consumer that sleeps in front of a claim is woken when it is abandoned",
@@ -34,26 +27,33 @@ pub(super) const MODELS: &[Model] = &[
         name: "the bytes of an abandoned slot are its next writer's alone",
         preemptions: 3,
         variants: 1,
-        catches: &[Mutant::RelaxedAbandon, Mutant::RelaxedHole],
+        catches: &[Mutant::RelaxedAbandon],
         body: bytes_of_abandoned,
     },
     Model {
-        name: "a ring full of quarantine goes on when an owner comes back",
+        name: "so are they where a consumer of its own stands in between",
         preemptions: 3,
+        variants: 1,
+        catches: &[Mutant::RelaxedHole, Mutant::RelaxedAbandon],
+        body: bytes_of_passed,
+    },
+    Model {
+        name: "a ring full of quarantine goes on when an owner comes back",
+        preemptions: 1,
         variants: 1,
         catches: &[Mutant::SilentReturn, Mutant::NoReturn],
         body: all_in_quarantine,
     },
     Model {
         name: "a ring full of quarantine goes on when an owner is buried",
-        preemptions: 3,
+        preemptions: 1,
         variants: 1,
         catches: &[Mutant::SilentReap],
         body: buried,
     },
     Model {
         name: "a ring that fills with claims while the consumer sleeps is passed over",
-        preemptions: 3,
+        preemptions: 2,
         variants: 1,
         catches: &[Mutant::SilentFull, Mutant::NoCarry],
         body: full_of_claims,
@@ -61,10 +61,10 @@ pub(super) const MODELS: &[Model] = &[
 ];
 
 fn abandons(_: usize) {
-    let memory = mpsc(2, 1);
+    let memory = mpsc(1, 1);
     let mut producer = writer(&memory, 1);
     let producing = thread::spawn(move || {
-        for _ in 0..3 {
+        for _ in 0..2 {
             let claimed = claim(&mut producer).unwrap();
             producer.abandon(claimed);
         }
@@ -73,40 +73,7 @@ fn abandons(_: usize) {
     let mut consumer = reader(&memory);
     assert_eq!(pop(&mut consumer, Grace::Endless), Some(1));
     assert!(producing.join().unwrap());
-    assert_eq!(consumer.head(), 4);
-}
-
-fn abandons_counting(_: usize) {
-    let memory = counting(2, 1);
-    let mut producer = writer(&memory, 1);
-    let producing = thread::spawn(move || {
-        for value in 0..4 {
-            producer.memory.space().wait();
-            // The token may be here before the consumer is past the hole.
-            let claimed = loop {
-                match producer.claim() {
-                    Ok(claimed) => break claimed,
-                    Err(_) => thread::yield_now(),
-                }
-            };
-            if value < 3 {
-                producer.abandon(claimed);
-                continue;
-            }
-            write(&*producer.memory, claimed, value);
-            producer.publish(claimed).unwrap();
-            producer.announce(1);
-        }
-    });
-    let mut consumer = reader(&memory);
-    loop {
-        memory.ready().wait();
-        if consumer.look() == Ok(Head::Ready) {
-            break;
-        }
-    }
-    assert_eq!(drain(&mut consumer), [3]);
-    producing.join().unwrap();
+    assert_eq!(consumer.head(), 3);
 }
 
 fn abandoned_before_consumer(_: usize) {
@@ -120,19 +87,39 @@ fn abandoned_before_consumer(_: usize) {
     abandoning.join().unwrap();
 }
 
+/// The ring has one slot: whoever comes next writes where the one before has written.
 fn bytes_of_abandoned(_: usize) {
-    let memory = mpsc(2, 2);
-    let (mut first, mut second) = (writer(&memory, 1), writer(&memory, 2));
+    let memory = mpsc(1, 2);
+    let [mut first, mut second] = [1, 2].map(|owner| writer(&memory, owner));
     let claimed = first.claim().unwrap();
     let abandoning = thread::spawn(move || {
         write(&*first.memory, claimed, 1);
         first.abandon(claimed);
     });
-    let producing = thread::spawn(move || push(&mut second, 2) && push(&mut second, 3));
     let mut consumer = reader(&memory);
-    assert_eq!([(); 2].map(|()| pop(&mut consumer, Grace::Endless)), [Some(2), Some(3)]);
+    let _ = consumer.look();
+    let pushed = try_push(&mut second, 2);
     abandoning.join().unwrap();
-    assert!(producing.join().unwrap());
+    assert_eq!(drain(&mut consumer), if pushed { vec![2] } else { vec![] });
+}
+
+fn bytes_of_passed(_: usize) {
+    let memory = mpsc(1, 2);
+    let [mut first, mut second] = [1, 2].map(|owner| writer(&memory, owner));
+    let claimed = first.claim().unwrap();
+    let abandoning = thread::spawn(move || {
+        write(&*first.memory, claimed, 1);
+        first.abandon(claimed);
+    });
+    let mut consumer = reader(&memory);
+    let consuming = thread::spawn(move || {
+        let _ = consumer.look();
+        consumer
+    });
+    let pushed = try_push(&mut second, 2);
+    abandoning.join().unwrap();
+    let mut consumer = consuming.join().unwrap();
+    assert_eq!(drain(&mut consumer), if pushed { vec![2] } else { vec![] });
 }
 
 fn all_in_quarantine(_: usize) {
@@ -161,7 +148,7 @@ fn buried(_: usize) {
     let mut consumer = reader(&memory);
     assert!(consumer.look() == Ok(Head::Claimed(1)) && consumer.void(1));
     let grave = memory.clone();
-    let burying = thread::spawn(move || free_slots_of(&*grave, 1) + free_slots_of(&*grave, 2));
+    let burying = thread::spawn(move || bury(&*grave, 1) + bury(&*grave, 2));
     let mut third = writer(&memory, 3);
     let producing = thread::spawn(move || push(&mut third, 3));
     assert_eq!(pop(&mut consumer, Grace::Endless), Some(3));

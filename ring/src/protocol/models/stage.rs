@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::layout::{Header, Owner, Shape};
 use crate::memory::{Memory, Modeled};
 use crate::options::{Mode, RingOptions};
-use crate::protocol::{Claimed, Head, Reader, Reserve, Writer};
+use crate::protocol::{Claimed, Head, Reader, Reserve, Writer, free_slots_of, wake_after_death};
 use crate::semaphore::Semaphore;
 use crate::sync::AtomicU64;
 
@@ -33,6 +33,10 @@ pub(super) fn mpsc(capacity: u32, owners: u32) -> Arc<Modeled> {
 
 pub(super) fn counting(capacity: u32, owners: u32) -> Arc<Modeled> {
     ring(&RingOptions::mpsc(capacity).owners(owners).mode(Mode::Counting))
+}
+
+pub(super) fn counting_spsc(capacity: u32) -> Arc<Modeled> {
+    ring(&RingOptions::spsc(capacity).mode(Mode::Counting))
 }
 
 pub(super) fn spsc(capacity: u32) -> Arc<Modeled> {
@@ -122,25 +126,38 @@ pub(super) enum Grace {
 pub(super) fn pop<M: Memory>(reader: &mut Reader<M>, grace: Grace) -> Option<u64> {
     loop {
         let nudges = reader.nudges();
+        if reader.is_counting() {
+            reader.take_token();
+        }
         let head = reader.look().unwrap_or_else(|damage| panic!("{damage}"));
         match head {
             Head::Ready => return Some(take(reader)),
             Head::Empty => {
                 reader.freed_for_certain();
+                reader.drop_token();
                 if !reader.is_closed() {
                     reader.park(head, nudges, FOREVER);
                 } else if reader.look() == Ok(Head::Empty) {
                     return None;
                 }
             }
+            // Its owner posts for its own record only.
+            Head::Claimed(_) if grace == Grace::Endless && reader.has_token() => loom::thread::yield_now(),
             Head::Claimed(_) if grace == Grace::Endless => reader.park(head, nudges, FOREVER),
             Head::Claimed(owner) => {
                 if reader.void(owner) && grace == Grace::Dead(owner) {
-                    crate::protocol::free_slots_of(&*reader.memory, owner);
+                    bury(&*reader.memory, owner);
                 }
             }
         }
     }
+}
+
+/// Frees what a dead owner held and left undone. Returns how many slots.
+pub(super) fn bury<M: Memory>(memory: &M, owner: u16) -> u32 {
+    let freed = free_slots_of(memory, owner);
+    wake_after_death(memory);
+    freed
 }
 
 /// Pops what is there now.
