@@ -95,7 +95,7 @@ mutants! {
     TrustHead,
     /// The successor of a dead consumer does not wake whom that one had made room for.
     ForgetSleepers,
-    /// Look ahead with Relaxed: the bytes of the slots before the one that was looked at are not ordered.
+    /// A producer looks ahead with Relaxed: the consumer's copies of those slots are not ordered before its writes.
     RelaxedLookAhead,
     /// Counting: who finds no token takes the ring for full, whatever the slots say.
     TrustTokens,

@@ -42,7 +42,7 @@ pub(super) const MODELS: &[Model] = &[
         name: "a run of records is seen with one look, bytes and all",
         preemptions: 3,
         variants: 1,
-        catches: &[Mutant::RelaxedLookAhead],
+        catches: &[Mutant::RelaxedPublish],
         body: run_of_records,
     },
     Model {
