@@ -6,12 +6,12 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use halyard_ring::chat::{Record, RingRole, SCHEMA, ServerName, control_ring, parse_ring_name};
 use halyard_ring::{
-    AttachError, Beat, CreateError, Removal, Ring, RingName, RingOptions, RingView, list_names, pin_to,
-    remove_dead,
+    AttachError, Beat, CreateError, ProcessId, Removal, Ring, RingName, RingOptions, RingView, list_names,
+    pin_to, remove_dead,
 };
 
 use crate::audit::{Auditor, Line};
@@ -317,11 +317,15 @@ impl Drop for CloseInboxes {
     }
 }
 
+/// How long the lock of a control ring whose creator seems dead may be held by others.
+const LOOKERS: Duration = Duration::from_secs(1);
+
 /// Creates the control ring, taking over the name from a dead server.
 fn take_name(config: &Config) -> Result<Ring<Record>, StartError> {
     let name = control_ring(&config.name);
     let options =
         RingOptions::mpsc(config.control_capacity).owners(config.owners()).schema(SCHEMA).grace(config.grace);
+    let begun = Instant::now();
     loop {
         match Ring::create(&name, &options) {
             Ok(ring) => return Ok(ring),
@@ -335,8 +339,14 @@ fn take_name(config: &Config) -> Result<Ring<Record>, StartError> {
             // Gone between two looks.
             Ok(Removal::Missing) => {}
             Ok(_) => {
-                let pid =
-                    RingView::open(&name).ok().and_then(|ring| ring.creator()).map(|process| process.pid());
+                let creator = RingView::open(&name).ok().and_then(|ring| ring.creator());
+                // Whoever looks whether a creator lives holds its lock for an instant, and the clients of a dead server
+                // look again and again.
+                if !creator.is_some_and(ProcessId::is_alive) && begun.elapsed() < LOOKERS {
+                    std::thread::sleep(Duration::from_millis(1));
+                    continue;
+                }
+                let pid = creator.map(ProcessId::pid);
                 return Err(StartError::Held { name: config.name.clone(), pid });
             }
             Err(source) => {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::stream::{End, Stay, Stream};
+use super::stream::{End, Jump, Stay, Stream};
 use super::{Violation, Wrong};
 use crate::chaos::journal::{Entry, Noted};
 use crate::chaos::message::{Id, Life};
@@ -37,6 +37,9 @@ struct Place {
 /// full ring dies with the server.
 const BACKLOG_NS: u64 = 2_000_000_000;
 
+/// A message bears the time at which it was received, everything else the time at which the client came to note it.
+const NOTED_LATE_NS: u64 = 1_000_000_000;
+
 type Rooms = HashMap<(u32, u32), BTreeMap<u64, Place>>;
 
 /// Checks every client's notes by themselves and against each other's.
@@ -59,8 +62,9 @@ pub(crate) fn across(pasts: &[Past]) -> Vec<Violation> {
     for stream in streams.values_mut() {
         for (at, id, last) in std::mem::take(&mut stream.resent) {
             let speaker = pasts.iter().find(|past| past.life == id.life());
-            let had_lost_it =
-                |noted: &Noted| noted.at <= at && matches!(noted.entry, Entry::Disconnected { .. });
+            let had_lost_it = |noted: &Noted| {
+                noted.at <= at + NOTED_LATE_NS && matches!(noted.entry, Entry::Disconnected { .. })
+            };
             if !speaker.is_some_and(|speaker| speaker.notes.iter().any(had_lost_it)) {
                 stream.disorder(at, id, last);
             }
@@ -158,12 +162,12 @@ fn is_complete(past: &Past, stream: &Stream, stay: &Stay, rooms: &Rooms, violati
         let text = format!("{what}, number {seq} of room {}, {why}", stay.room_id);
         violations.push(Violation::new(at, Wrong::Missing, past.life, text));
     };
-    for &(first, last, at) in &stay.jumps {
-        for seq in first..=last {
-            // Received before, when it stood somewhere else: a server that came later delivered it again.
-            if !room.get(&seq).is_some_and(|place| stream.had.contains(&place.id)) {
-                missing(seq, at, "passed over without a word");
-            }
+    for &Jump { first, last, at, announced } in &stay.jumps {
+        // Received before, when it stood somewhere else: a server that came later delivered it again.
+        let had = |seq: &u64| room.get(seq).is_some_and(|place| stream.had.contains(&place.id));
+        let unknown: Vec<u64> = (first..=last).filter(|seq| !had(seq)).collect();
+        if unknown.len() as u64 > announced {
+            unknown.into_iter().for_each(|seq| missing(seq, at, "passed over without a word"));
         }
     }
     if stay.after.is_none() {

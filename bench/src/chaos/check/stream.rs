@@ -26,8 +26,18 @@ pub(crate) struct Stay {
     pub(crate) holes: Vec<(u64, u64)>,
     /// Numbers that were passed over without a word: right only if this client had those messages already, from a
     /// server that died before it acknowledged them.
-    pub(crate) jumps: Vec<(u64, u64, u64)>,
+    pub(crate) jumps: Vec<Jump>,
     pub(crate) end: End,
+}
+
+/// Numbers `first` to `last` of a room, passed over without a word.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Jump {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) at: u64,
+    /// So many of them may be among those that were announced as lost without their numbers.
+    pub(crate) announced: u64,
 }
 
 /// How a stay ended.
@@ -239,8 +249,9 @@ impl Stream {
                 stay.holes.push((first, last));
             }
         } else if self.keeps {
+            let announced = std::mem::take(&mut self.unnumbered);
             if let Some(stay) = self.stay() {
-                stay.jumps.push((first, last, at));
+                stay.jumps.push(Jump { first, last, at, announced });
             }
         } else {
             self.wrong(at, Wrong::Missing, format!("numbers {first} to {last} of its room, unannounced"));

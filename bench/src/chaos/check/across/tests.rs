@@ -136,6 +136,17 @@ fn a_loss_that_was_announced_is_none() {
 }
 
 #[test]
+fn a_jump_may_hold_as_many_as_were_announced_without_numbers() {
+    let jump = |announced: usize| {
+        let mut notes = bob();
+        notes.splice(FIRST..FIRST + 2, (0..announced).map(|_| lost(0, 0)));
+        judged(notes)
+    };
+    assert_eq!(jump(2), []);
+    assert_eq!(jump(1), [Wrong::Missing, Wrong::Missing]);
+}
+
+#[test]
 fn who_leaves_misses_nothing_that_was_said_before() {
     let leaves = |routed: u64| {
         let mut entries = bob();
