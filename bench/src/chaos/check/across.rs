@@ -72,13 +72,17 @@ pub(crate) fn across(pasts: &[Past]) -> Vec<Violation> {
         violations.extend_from_slice(stream.violations());
     }
     let rooms = places(&streams, &mut violations);
+    // When somebody first lost a session.
+    let lost =
+        pasts.iter().flat_map(|past| &past.notes).filter(|it| matches!(it.entry, Entry::Disconnected { .. }));
+    let resent_since = lost.map(|noted| noted.at).min();
     for past in pasts {
         let stream = &streams[&past.life];
         for noted in &past.notes {
             came_from_somebody(past.life, noted, &said, &mut violations);
         }
         for stay in &stream.stays {
-            is_complete(past, stream, stay, &rooms, &mut violations);
+            is_complete(past, stream, stay, (&rooms, resent_since), &mut violations);
         }
     }
     let ended: HashMap<Life, Ended> = pasts.iter().map(|past| (past.life, past.ended)).collect();
@@ -154,7 +158,13 @@ fn came_from_somebody(
 }
 
 /// Whoever was in a room has all that was said there meanwhile, but for what was announced as lost.
-fn is_complete(past: &Past, stream: &Stream, stay: &Stay, rooms: &Rooms, violations: &mut Vec<Violation>) {
+fn is_complete(
+    past: &Past,
+    stream: &Stream,
+    stay: &Stay,
+    (rooms, resent_since): (&Rooms, Option<u64>),
+    violations: &mut Vec<Violation>,
+) {
     let Some(room) = rooms.get(&(stay.server, stay.room_id)) else { return };
     let mut missing = |seq: u64, at: u64, why: &str| {
         let what =
@@ -164,7 +174,12 @@ fn is_complete(past: &Past, stream: &Stream, stay: &Stay, rooms: &Rooms, violati
     };
     for &Jump { first, last, at, announced } in &stay.jumps {
         // Received before, when it stood somewhere else: a server that came later delivered it again.
-        let had = |seq: &u64| room.get(seq).is_some_and(|place| stream.had.contains(&place.id));
+        // Of one that nobody heard there, all had received it before, and its speaker is dead: it was sent again by
+        // somebody whose session was lost.
+        let had = |seq: &u64| match room.get(seq) {
+            Some(place) => stream.had.contains(&place.id),
+            None => resent_since.is_some_and(|since| since <= at + NOTED_LATE_NS),
+        };
         let unknown: Vec<u64> = (first..=last).filter(|seq| !had(seq)).collect();
         if unknown.len() as u64 > announced {
             unknown.into_iter().for_each(|seq| missing(seq, at, "passed over without a word"));

@@ -15,7 +15,7 @@ use crate::chaos::message::Life;
 use crate::figures;
 
 /// What a message may take on any machine, nanoseconds.
-const NOISE: u64 = 100_000_000;
+const NOISE: u64 = 2_000_000_000;
 /// A fault at a named point is noticed a little after it has happened.
 const NOTICED_NS: u64 = 20_000_000;
 /// After a client was stopped it takes a while to take what has waited for it.

@@ -326,9 +326,10 @@ impl Stream {
 
     fn leave(&mut self, end: End) {
         if self.here.take().is_some_and(|here| here.room_id.is_some()) {
-            // Where the answer to JOIN or LEAVE was lost, nobody knows when this client left: an answer that is given
-            // again tells the time of the question that was put again.
-            self.end_stay(if self.moving && self.answer_lost { End::SessionOver } else { end });
+            // Where the answer to JOIN or LEAVE was lost, or its server died, nobody knows when this client left: an
+            // answer that is given again tells the time of the question that was put again.
+            let unknown = self.moving && (self.answer_lost || matches!(end, End::ServerDied { .. }));
+            self.end_stay(if unknown { End::SessionOver } else { end });
         }
     }
 
