@@ -3,6 +3,7 @@
 //!
 //! The `halyard-lab` program is made of this, and so are the tests that run every starter, solution and wrong answer.
 
+pub mod exercise;
 pub mod labs;
 pub mod machine;
 pub mod real;

@@ -17,9 +17,9 @@ pub(super) fn check(which: &str, real: bool, dir: Option<&Path>, json: bool) -> 
     let labs: Vec<&'static Lab> = match which {
         "all" => LABS.iter().collect(),
         number => {
-            let number = number.parse().map_err(|_| {
-                Ended::usage(format!("`{number}` is no lab: give a number from 1 to {}, or all", LABS.len()))
-            })?;
+            let number = number
+                .parse()
+                .map_err(|_| Ended::usage(format!("`{number}` is no lab: give its number, or all")))?;
             vec![find_lab(number)?]
         }
     };

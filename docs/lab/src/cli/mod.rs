@@ -98,8 +98,10 @@ impl Which {
 }
 
 fn find_lab(number: usize) -> Result<&'static Lab, Ended> {
-    find(number)
-        .ok_or_else(|| Ended::usage(format!("there is no lab {number}; there are labs 1 to {}", LABS.len())))
+    find(number).ok_or_else(|| {
+        let known: Vec<String> = LABS.iter().map(|lab| lab.number.to_string()).collect();
+        Ended::usage(format!("there is no lab {number}; there are: {}", known.join(", ")))
+    })
 }
 
 #[derive(Debug, Args)]

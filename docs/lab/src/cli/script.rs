@@ -40,6 +40,12 @@ pub(super) fn load(lab: &'static Lab, name: Option<&str>, dir: Option<&Path>) ->
             (read(&path)?, task.given, task.rules, Some(task))
         }
         Answer::Schedule { source, given, .. } => ((*source).to_owned(), *given, &[], None),
+        Answer::Rust { .. } => {
+            return Err(Ended::usage(format!(
+                "{} is a Rust exercise, with nothing to run or step through; use `halyard-lab check {}`",
+                file.name, lab.number
+            )));
+        }
     };
     let name = match &file.kind {
         Answer::Schedule { of, .. } => of,

@@ -64,6 +64,7 @@ pub(super) fn show(lab: &'static Lab, json: bool) -> Outcome {
                         ("script", task.rules.iter().map(|rule| (rule.id(), rule.promise())).collect())
                     }
                     Answer::Schedule { .. } => ("schedule", Vec::new()),
+                    Answer::Rust { .. } => ("rust", Vec::new()),
                 };
                 json!({"name": file.name, "kind": kind, "promises": promises})
             })
@@ -87,6 +88,7 @@ pub(super) fn show(lab: &'static Lab, json: bool) -> Outcome {
                     println!("  given: {}", given.join(", "));
                 }
             }
+            Answer::Rust { .. } => println!("\n{} is a Rust file; its head says what it must do.", file.name),
             Answer::Schedule { of, source, .. } => {
                 println!("\n{}: who moves in {of}, step by step. {of} is:\n", file.name);
                 for line in source.lines().filter(|line| !line.starts_with('#')) {
@@ -95,7 +97,9 @@ pub(super) fn show(lab: &'static Lab, json: bool) -> Outcome {
             }
         }
     }
-    println!("\nNext: halyard-lab run {0}, step {0}, check {0}, hint {0}", lab.number);
+    let rust = lab.files.iter().all(|file| matches!(file.kind, Answer::Rust { .. }));
+    let before = if rust { String::new() } else { format!("run {0}, step {0}, ", lab.number) };
+    println!("\nNext: halyard-lab {before}check {0}, hint {0}", lab.number);
     Ok(Exit::Passed)
 }
 

@@ -38,6 +38,8 @@ pub static LABS: &[Lab] = &[
     lab!(4, "04-wrong-order", "The wrong order", &[SCHEDULE, FIX, POSTS]),
     lab!(5, "05-kill-9", "kill -9", &[CRASH, ROBUST]),
     lab!(6, "06-convoy", "Convoy and priority", &[CONVOY, INVERSION]),
+    lab!(7, "07-false-sharing", "False sharing", &[CURSORS]),
+    lab!(9, "09-backpressure", "Backpressure", &[SENDER]),
 ];
 
 /// The lab of that number.
@@ -572,3 +574,17 @@ fn middle_works(case: &Case<'_>) -> Option<Violation> {
         Violation { rule: "middle", ..violation }
     })
 }
+
+const CURSORS: AnswerFile = AnswerFile {
+    name: "cursors.rs",
+    starter: file!("07-false-sharing", "cursors.rs"),
+    kind: Answer::Rust { harness: file!("07-false-sharing", "harness.rs") },
+    advice: &[],
+};
+
+const SENDER: AnswerFile = AnswerFile {
+    name: "sender.rs",
+    starter: file!("09-backpressure", "sender.rs"),
+    kind: Answer::Rust { harness: file!("09-backpressure", "harness.rs") },
+    advice: &[],
+};

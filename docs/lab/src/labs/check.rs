@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::advice::Advice;
 use super::shape::in_turns;
 use super::{Answer, AnswerFile, Lab, ScriptTask};
+use crate::exercise;
 use crate::machine::{Blocked, State};
 use crate::rules::{self, Violation};
 use crate::script::{self, Program, ScriptError};
@@ -109,6 +110,13 @@ pub fn check(
                     Answer::Schedule { of, source: script, given } => {
                         report.problem = check_schedule(of, script, given, &source);
                     }
+                    Answer::Rust { harness } => match exercise::check(harness, &path) {
+                        Ok(verdict) => {
+                            report.problem = verdict.problem;
+                            report.notes = verdict.notes;
+                        }
+                        Err(error) => report.problem = Some(Problem::new("build", error.to_string(), "")),
+                    },
                 }
                 if report.problem.is_none() {
                     judge(answer, &source, &mut report);

@@ -58,6 +58,11 @@ pub enum Answer {
         /// What the lab gives to it.
         given: &'static [(&'static str, i32)],
     },
+    /// A Rust file, compiled into a harness and judged by it.
+    Rust {
+        /// The harness's source.
+        harness: &'static str,
+    },
 }
 
 /// What a script must fulfil.
