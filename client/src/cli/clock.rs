@@ -21,6 +21,16 @@ impl Clock {
         self.format(Timestamp::now(), monotonic_ns(), monotonic)
     }
 
+    /// This moment, 0 for now, as strftime writes it; nothing if the format cannot be written.
+    pub(crate) fn format_as(&self, format: &str, monotonic: u64) -> String {
+        let now_ns = monotonic_ns();
+        let then_ns = if monotonic == 0 { now_ns } else { monotonic };
+        let age = SignedDuration::try_from(Duration::from_nanos(now_ns.saturating_sub(then_ns)));
+        let now = Timestamp::now();
+        let then = age.ok().and_then(|age| now.checked_sub(age).ok()).unwrap_or(now);
+        jiff::fmt::strtime::format(format, &then.to_zoned_datetime(self.zone.clone())).unwrap_or_default()
+    }
+
     fn format(&self, now: Timestamp, now_ns: u64, then_ns: u64) -> String {
         let age = SignedDuration::try_from(Duration::from_nanos(now_ns.saturating_sub(then_ns)));
         let then = age.ok().and_then(|age| now.checked_sub(age).ok()).unwrap_or(now);

@@ -3,6 +3,7 @@
 mod chat;
 mod clean;
 mod clock;
+mod config;
 mod connect;
 mod demo;
 mod exit;
@@ -10,6 +11,7 @@ mod inspect;
 mod json;
 mod lines;
 mod ls;
+mod manual;
 mod out;
 mod rooms;
 mod run;
@@ -77,6 +79,8 @@ enum Command {
     Inspect(inspect::Args),
     Clean(clean::Args),
     Demo(demo::Args),
+    Completions(manual::CompletionsArgs),
+    Man(manual::ManArgs),
     #[command(hide = true)]
     DemoPart(demo::PartArgs),
 }
@@ -97,6 +101,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Inspect(args) => inspect::run(&server, &args),
         Command::Clean(args) => clean::run(&args),
         Command::Demo(demo::Args {}) => demo::run(),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
         Command::DemoPart(args) => demo::run_part(args),
     };
     connect::await_leaving();

@@ -1,6 +1,7 @@
 //! The `halyard` program's chat commands as their users meet them: real processes, pipes, terminals, signals.
 #![forbid(unsafe_code)]
 
+mod app;
 mod chat;
 mod ends;
 mod history;

@@ -1,4 +1,4 @@
-//! `halyard chat` on a pseudo-terminal.
+//! Line mode on a pseudo-terminal: `halyard chat --plain`.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -90,7 +90,7 @@ const ONE_ROW: &str = "\u{1b}[1A\r\u{1b}[J";
 #[test]
 fn what_one_types_is_not_shown_twice() {
     let place = Place::served();
-    let mut chat = Terminal::start(&place, &["chat"], &[("NO_COLOR", "1")]);
+    let mut chat = Terminal::start(&place, &["chat", "--plain"], &[("NO_COLOR", "1")]);
     chat.await_text("you are ann in lobby (1 here)");
     chat.type_in("hello\n");
     // The terminal's own echo, the row cleared, the message in its place.
@@ -109,7 +109,7 @@ fn what_one_types_is_not_shown_twice() {
 #[test]
 fn a_message_that_comes_while_one_types_has_a_row_of_its_own() {
     let place = Place::served();
-    let mut chat = Terminal::start(&place, &["chat"], &[("NO_COLOR", "1")]);
+    let mut chat = Terminal::start(&place, &["chat", "--plain"], &[("NO_COLOR", "1")]);
     chat.await_text("you are ann in lobby (1 here)");
     let bob = place.client("bob");
     bob.join("lobby").unwrap();
@@ -129,7 +129,7 @@ fn a_message_that_comes_while_one_types_has_a_row_of_its_own() {
 #[test]
 fn pasted_lines_erase_no_message() {
     let place = Place::served();
-    let mut chat = Terminal::start(&place, &["chat"], &[("NO_COLOR", "1")]);
+    let mut chat = Terminal::start(&place, &["chat", "--plain"], &[("NO_COLOR", "1")]);
     chat.await_text("you are ann in lobby (1 here)");
     chat.type_in("one\ntwo\nthree\nfour\nfive\n");
     let shown = chat.await_text("<ann> five");
@@ -141,12 +141,12 @@ fn pasted_lines_erase_no_message() {
 #[test]
 fn colours_are_for_terminals_that_want_them() {
     let place = Place::served();
-    let mut colourful = Terminal::start(&place, &["chat", "--nick", "zoe"], &[]);
+    let mut colourful = Terminal::start(&place, &["chat", "--plain", "--nick", "zoe"], &[]);
     colourful.await_text("you are zoe");
     colourful.type_in("hi\n");
     let shown = colourful.await_text("hi\r\n").to_owned() + &colourful.await_text("> hi");
     assert!(shown.contains("\u{1b}[2m["), "{shown:?}");
-    let mut plain = Terminal::start(&place, &["chat", "--nick", "pat"], &[("NO_COLOR", "1")]);
+    let mut plain = Terminal::start(&place, &["chat", "--plain", "--nick", "pat"], &[("NO_COLOR", "1")]);
     plain.await_text("you are pat");
     plain.type_in("hi\n");
     let shown = plain.await_text("<pat> hi");
@@ -162,7 +162,7 @@ fn colours_are_for_terminals_that_want_them() {
 #[test]
 fn ctrl_c_ends_a_chat_in_the_middle_of_a_line() {
     let place = Place::served();
-    let mut chat = Terminal::start(&place, &["chat"], &[]);
+    let mut chat = Terminal::start(&place, &["chat", "--plain"], &[]);
     chat.await_text("you are ann");
     chat.type_in("half a li");
     // The terminal has no session here, so the key alone sends no signal.

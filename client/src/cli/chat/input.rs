@@ -6,7 +6,7 @@ use crate::cli::script::{history_count, split};
 
 /// What a typed line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Typed {
+pub(crate) enum Typed {
     Nothing,
     Command(Command),
     Help,
@@ -30,7 +30,7 @@ plain text         say it to the room
 Ctrl-R             show again what you are typing when a line came between";
 
 /// Reads a typed line; the error says what is wrong with it.
-pub(super) fn parse(line: &str) -> Result<Typed, String> {
+pub(crate) fn parse(line: &str) -> Result<Typed, String> {
     if line.trim().is_empty() {
         return Ok(Typed::Nothing);
     }

@@ -1,9 +1,12 @@
-//! `halyard chat`: talking in line mode.
+//! `halyard chat`: the application on a terminal, line mode elsewhere.
 
+pub(crate) mod app;
 mod input;
 mod screen;
 mod talk;
 
+use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::{io, thread};
@@ -11,6 +14,7 @@ use std::{io, thread};
 use halyard_client::{Client, ClientOptions, ConnectError, ServerName};
 use halyard_server::{Config, Server, StartError};
 
+use super::config;
 use super::connect::{LEAVE_TIMEOUT, NickArgs};
 use super::exit::{Ended, Exit, Failure, Result};
 use super::lines::Lines;
@@ -24,30 +28,63 @@ use talk::{Input, Talk};
 /// What waits between the threads that read and the one that shows.
 const INPUTS: usize = 256;
 
-/// Talk in a room, a line at a time; /help lists the commands
+/// Talk in rooms; /help lists commands and keys
+///
+/// On a terminal this is an application with a window a room; with --plain, without a terminal or with TERM=dumb it
+/// is one room, a line at a time.
 ///
 /// If no server of that name runs, this chat hosts one for as long as it lasts, and says so.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The room to begin in
-    #[arg(default_value = "lobby", value_parser = name)]
-    room: String,
+    /// The rooms to begin in [default: lobby, or what the configuration says]
+    #[arg(value_parser = name, value_name = "ROOM")]
+    rooms: Vec<String>,
+    /// A line at a time, as without a terminal
+    #[arg(long)]
+    plain: bool,
+    /// The configuration file [default: ~/.config/halyard/config.toml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     nick: NickArgs,
 }
 
 pub(crate) fn run(server: ServerName, args: Args) -> Result {
-    let options = args.nick.options(server, "");
+    let config = config::load(args.config.as_deref())?;
+    let mut nick = args.nick;
+    nick.nick = nick.nick.or_else(|| config.nick.as_ref().map(|nick| nick.0.clone()));
+    let options = nick.options(server, "");
+    let rooms = match (args.rooms, &config.rooms) {
+        (rooms, _) if !rooms.is_empty() => rooms,
+        (_, rooms) if !rooms.is_empty() => rooms.iter().map(|room| room.0.clone()).collect(),
+        _ => vec!["lobby".to_owned()],
+    };
+    let plain = args.plain || !is_terminal();
+    if plain && rooms.len() > 1 {
+        note(&format!("line mode is in one room at a time: {}", rooms[0]));
+    }
     let (client, host) = connect_or_host(&options)?;
     let client = Arc::new(client);
+    let mut notes = Vec::new();
+    if host.is_some() {
+        notes.push(format!(
+            "no server \"{}\" is running: this chat hosts it while it lasts",
+            options.server()
+        ));
+    }
     if client.nick() != options.nick() {
-        note(&format!(
+        notes.push(format!(
             "the nick {} is taken: you are {} (/nick changes that)",
             options.nick(),
             client.nick()
         ));
     }
-    let ended = talk(&client, &args.room);
+    let ended = if plain {
+        notes.iter().for_each(|text| note(text));
+        talk(&client, &rooms[0])
+    } else {
+        app::run(&client, options.server().as_str(), &rooms, config, notes)
+    };
     let left = client.quit_within(LEAVE_TIMEOUT);
     if let Some(server) = host {
         let others = server.stats().clients;
@@ -60,6 +97,12 @@ pub(crate) fn run(server: ServerName, args: Args) -> Result {
     let exit = ended?;
     left?;
     Ok(exit)
+}
+
+/// Whether somebody sits at a terminal that can do more than lines.
+fn is_terminal() -> bool {
+    let obeys = std::env::var_os("TERM").is_some_and(|term| term != "dumb" && !term.is_empty());
+    obeys && io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
 fn talk(client: &Arc<Client>, room: &str) -> Result {
@@ -112,10 +155,8 @@ fn connect_or_host(options: &ClientOptions) -> Result<(Client, Option<Server>)> 
             Err(error) => return Err(error.into()),
             Ok(client) => return Ok((client, host)),
         }
-        let name = options.server().clone();
-        match Server::start(Config { name: name.clone(), ..Config::default() }) {
+        match Server::start(Config { name: options.server().clone(), ..Config::default() }) {
             Ok(server) => {
-                note(&format!("no server \"{name}\" is running: this chat hosts it while it lasts"));
                 host = Some(server);
             }
             Err(StartError::Held { .. }) => thread::sleep(std::time::Duration::from_millis(20)),

@@ -20,7 +20,7 @@ pub(super) fn of(times: impl Iterator<Item = u64>) -> Histogram<u64> {
 }
 
 /// The percentiles on one line, then a bar for every doubling of the time.
-pub(super) fn draw(histogram: &Histogram<u64>, paint: &Paint) -> Vec<String> {
+pub(crate) fn draw(histogram: &Histogram<u64>, paint: &Paint) -> Vec<String> {
     let figures = [
         ("p50", histogram.value_at_quantile(0.5)),
         ("p90", histogram.value_at_quantile(0.9)),

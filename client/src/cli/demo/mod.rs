@@ -1,7 +1,7 @@
 //! `halyard demo`: a server and five clients, each a process of its own, hold a short conversation; then its times
 //! are shown.
 
-mod histogram;
+pub(crate) mod histogram;
 mod ledger;
 mod part;
 mod play;

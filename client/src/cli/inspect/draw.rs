@@ -15,7 +15,7 @@ const HELD_MAX: usize = 24;
 
 /// Records a second between two looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rates {
+pub(crate) struct Rates {
     published: u64,
     consumed: u64,
 }
@@ -35,7 +35,7 @@ impl Rates {
 }
 
 /// The whole picture, line by line. `life` is what the creator's lock says; `None` for a ring without a name.
-pub(super) fn draw(
+pub(crate) fn draw(
     picture: &Picture,
     life: Option<&Life>,
     rates: Option<&Rates>,

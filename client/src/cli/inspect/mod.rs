@@ -1,6 +1,6 @@
 //! `halyard inspect`: a ring as it is now, drawn or as JSON. It looks through a read-only mapping and disturbs nothing.
 
-mod draw;
+pub(crate) mod draw;
 mod json;
 mod slots;
 mod watch;

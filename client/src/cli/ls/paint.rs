@@ -31,7 +31,6 @@ impl Paint {
         Self { colour: wanted && stdout().is_terminal(), width: size.map(|(width, _)| width.0.into()) }
     }
 
-    #[cfg(test)]
     pub(crate) const fn plain(width: Option<usize>) -> Self {
         Self { colour: false, width }
     }

@@ -1,0 +1,109 @@
+//! The sessions: the first one and its companions, one a room, each with a thread that hands on its events.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Instant;
+
+use halyard_client::{Client, Command};
+use halyard_ring::chat::{ServerName, control_ring};
+use halyard_ring::{RingName, RingView};
+
+use super::state::{App, Asked, Why};
+use super::window::Place;
+use super::{Msg, quit_aside};
+use crate::cli::exit::Result;
+use crate::cli::inspect::draw::draw;
+use crate::cli::ls::paint::Paint;
+use crate::cli::ls::survey::Picture;
+use crate::cli::visible::visible;
+
+pub(super) struct Sessions {
+    /// By number; a place is not used again.
+    all: Vec<Option<Arc<Client>>>,
+    to_loop: SyncSender<Msg>,
+}
+
+impl Sessions {
+    pub(super) fn new(first: Arc<Client>, to_loop: SyncSender<Msg>) -> Result<Self> {
+        let mut sessions = Self { all: Vec::new(), to_loop };
+        sessions.add(first)?;
+        Ok(sessions)
+    }
+
+    /// Takes a session in and returns its number.
+    pub(super) fn add(&mut self, client: Arc<Client>) -> Result<usize> {
+        let number = self.all.len();
+        let (events, to_loop) = (Arc::clone(&client), self.to_loop.clone());
+        super::super::spawn("halyard-events", move || {
+            for event in events.events() {
+                if to_loop.send(Msg::Event(number, event)).is_err() {
+                    return;
+                }
+            }
+            let _ = to_loop.send(Msg::Over(number));
+        })?;
+        self.all.push(Some(client));
+        Ok(number)
+    }
+
+    fn client(&self, session: usize) -> Option<&Arc<Client>> {
+        self.all.get(session).and_then(Option::as_ref)
+    }
+
+    /// Opens a companion for a room, on a thread of its own: the server may take its time.
+    pub(super) fn open(&self, room: String) -> Result<()> {
+        let Some(first) = self.client(0).map(Arc::clone) else { return Ok(()) };
+        let to_loop = self.to_loop.clone();
+        super::super::spawn("halyard-open", move || {
+            let opened = first.companion().map(Box::new);
+            let _ = to_loop.send(Msg::Opened(room, opened));
+        })
+    }
+
+    pub(super) fn close(&mut self, session: usize) {
+        if let Some(client) = self.all.get_mut(session).and_then(Option::take) {
+            quit_aside(client);
+        }
+    }
+
+    /// Sends a command. What cannot be sent is said where one looks.
+    pub(super) fn ask(&self, app: &mut App, session: usize, place: Place, command: Command, why: Why) {
+        let Some(client) = self.client(session) else { return };
+        match client.submit(command.clone()) {
+            Ok(ticket) => {
+                app.submitted(session, ticket, Asked { place, command, why, since: Instant::now() })
+            }
+            Err(error) => app.error(format!("not sent: {error}")),
+        }
+    }
+
+    /// Pictures of a session's reply ring and of the server's control ring.
+    pub(super) fn rings(&self, session: usize, server: &str, width: usize) -> Vec<String> {
+        let paint = Paint::plain(Some(width));
+        let mut lines = Vec::new();
+        let reply = self
+            .client(session)
+            .or_else(|| self.client(0))
+            .and_then(|client| RingName::new(&client.ring_name()).ok());
+        let control = ServerName::new(server).ok().map(|server| control_ring(&server));
+        for name in reply.into_iter().chain(control) {
+            match RingView::open(&name) {
+                Ok(view) => {
+                    let picture = Picture::take(&view);
+                    lines.push(format!("fill {} of {}", picture.fill(), picture.snapshot.capacity));
+                    lines.extend(draw(&picture, None, None, &paint));
+                }
+                Err(error) => lines.push(visible(&error.to_string()).into_owned()),
+            }
+            lines.push(String::new());
+        }
+        lines
+    }
+
+    /// Ends the companions; the first session is the caller's.
+    pub(super) fn end(&mut self) {
+        for client in self.all.iter_mut().skip(1).filter_map(Option::take) {
+            let _ = client.quit_within(super::CLOSE);
+        }
+    }
+}
