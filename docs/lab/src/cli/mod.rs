@@ -20,7 +20,7 @@ use exit::{Ended, Outcome};
 const EXITS: &str = "Exit codes: 0 done or PASS, 1 FAIL, 2 wrong use, 66 no answers there, 70 a tool that is needed \
                      failed, 74 the system refused.";
 
-/// Learn semaphores by breaking a real ring: six labs with a simulator, a stepper and a checker.
+/// Learn semaphores by breaking a real ring: labs with a simulator, a stepper and a checker.
 ///
 /// Begin with `halyard-lab start DIR`, go there, and then `halyard-lab show 1`. The book is in docs/.
 #[derive(Debug, Parser)]

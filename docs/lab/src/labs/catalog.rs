@@ -40,6 +40,7 @@ pub static LABS: &[Lab] = &[
     lab!(6, "06-convoy", "Convoy and priority", &[CONVOY, INVERSION]),
     lab!(7, "07-false-sharing", "False sharing", &[CURSORS]),
     lab!(9, "09-backpressure", "Backpressure", &[SENDER]),
+    lab!(10, "10-tails", "Tails", &[TAILS]),
 ];
 
 /// The lab of that number.
@@ -586,5 +587,12 @@ const SENDER: AnswerFile = AnswerFile {
     name: "sender.rs",
     starter: file!("09-backpressure", "sender.rs"),
     kind: Answer::Rust { harness: file!("09-backpressure", "harness.rs") },
+    advice: &[],
+};
+
+const TAILS: AnswerFile = AnswerFile {
+    name: "tails.rs",
+    starter: file!("10-tails", "tails.rs"),
+    kind: Answer::Rust { harness: file!("10-tails", "harness.rs") },
     advice: &[],
 };
