@@ -21,6 +21,7 @@ mod server;
 mod show;
 mod signals;
 mod tail;
+mod top;
 mod visible;
 mod who;
 
@@ -40,6 +41,7 @@ Examples:
   halyard who -r dev                  who is there
   echo 'DM bob hi' | halyard run      commands from a script
   halyard ls                          servers, rings, their owners, dead or alive
+  halyard top                         all rings of a server, live
   halyard demo                        watch five clients talk, and how fast
 
 Standard output is data, standard error is for people.
@@ -76,6 +78,7 @@ enum Command {
     Run(run::Args),
     Server(Box<server::Args>),
     Ls(ls::Args),
+    Top(top::Args),
     Inspect(inspect::Args),
     Clean(clean::Args),
     Demo(demo::Args),
@@ -98,6 +101,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Run(args) => run::run(server, args),
         Command::Server(args) => server::run(server, *args),
         Command::Ls(args) => ls::run(&args),
+        Command::Top(args) => top::run(&server, &args),
         Command::Inspect(args) => inspect::run(&server, &args),
         Command::Clean(args) => clean::run(&args),
         Command::Demo(demo::Args {}) => demo::run(),

@@ -9,6 +9,8 @@ mod hosting;
 mod kills;
 mod outages;
 mod pipes;
+mod pty;
 mod script;
 mod terminal;
+mod top;
 mod util;

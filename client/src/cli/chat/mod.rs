@@ -100,7 +100,7 @@ pub(crate) fn run(server: ServerName, args: Args) -> Result {
 }
 
 /// Whether somebody sits at a terminal that can do more than lines.
-fn is_terminal() -> bool {
+pub(crate) fn is_terminal() -> bool {
     let obeys = std::env::var_os("TERM").is_some_and(|term| term != "dumb" && !term.is_empty());
     obeys && io::stdin().is_terminal() && io::stdout().is_terminal()
 }
@@ -126,7 +126,7 @@ fn talk(client: &Arc<Client>, room: &str) -> Result {
     Talk::new(client, room)?.run(&all)
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
     let started = thread::Builder::new().name(name.to_owned()).spawn(run);
     started.map(|_| ()).map_err(|error| Failure::Io("start a thread", error))
 }

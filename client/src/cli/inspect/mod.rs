@@ -34,7 +34,7 @@ pub(crate) struct Args {
     watch: Option<Duration>,
 }
 
-fn seconds(text: &str) -> std::result::Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> std::result::Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "a number of seconds is needed".to_owned())?;
     // The shortest still leaves a person time to see it, and the machine time for other things.
     if !(0.05..=86_400.0).contains(&seconds) {

@@ -13,7 +13,7 @@ mod latency;
 mod line;
 mod sessions;
 mod state;
-mod terminal;
+pub(crate) mod terminal;
 #[cfg(test)]
 mod tests;
 mod theme;
@@ -24,7 +24,7 @@ mod window;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -96,7 +96,9 @@ pub(super) fn run(
     let mut app = App::new(server.to_owned(), client.nick(), config, no_color, Clock::new());
     let mut sessions = Sessions::new(Arc::clone(client), to_loop)?;
     let mut tty = Tty::take(mouse).map_err(failed("use the terminal"))?;
-    super::spawn("halyard-input", move || read_keys(&typed))?;
+    super::spawn("halyard-input", move || {
+        read_keys(|input| typed.send(input.map_or(Msg::Closed, Msg::Input)).is_ok());
+    })?;
     for note in notes {
         app.notice(0, note);
     }
@@ -255,8 +257,9 @@ impl Program<'_> {
     }
 }
 
-/// The thread that reads the keyboard.
-fn read_keys(inputs: &SyncSender<Msg>) {
+/// What the thread does that reads the keyboard: it hands on every input, and `None` when standard input has ended,
+/// until that is so or `take` wants no more.
+pub(crate) fn read_keys(mut take: impl FnMut(Option<Input>) -> bool) {
     let mut stdin = io::stdin();
     let mut parser = Parser::default();
     let mut buffer = [0; 4096];
@@ -275,13 +278,13 @@ fn read_keys(inputs: &SyncSender<Msg>) {
                 Ok(len @ 1..) => parser.feed(&buffer[..len], &mut out),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 _ => {
-                    let _ = inputs.send(Msg::Closed);
+                    take(None);
                     return;
                 }
             },
         }
         for input in out {
-            if inputs.send(Msg::Input(input)).is_err() {
+            if !take(Some(input)) {
                 return;
             }
         }
