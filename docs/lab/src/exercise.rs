@@ -1,5 +1,6 @@
 //! The Rust exercises: an answer is one file, compiled by `rustc` alone together with a harness that judges it.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,9 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::labs::Problem;
+use crate::models::models;
 
 /// An answer that does not end by then goes round in circles.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How a harness begins that needs loom.
+const LOOM: &str = "extern crate loom;";
 /// Where the harness has the path of the answer.
 const ANSWER: &str = "{ANSWER}";
 
@@ -42,10 +46,11 @@ impl Drop for Scratch {
     }
 }
 
-/// Compiles an answer into its harness and lets that judge it.
+/// Compiles an answer into its harness and lets that judge it. A harness that says `extern crate loom` gets it, compiled
+/// with cargo the first time.
 ///
 /// # Errors
-/// If there is no `rustc`, or the system refuses files or processes.
+/// If there is no `rustc`, loom cannot be compiled, or the system refuses files or processes.
 pub fn check(harness: &str, answer: &Path) -> io::Result<Verdict> {
     let scratch = Scratch::new()?;
     let (source, program) = (scratch.0.join("harness.rs"), scratch.0.join("harness"));
@@ -53,7 +58,15 @@ pub fn check(harness: &str, answer: &Path) -> io::Result<Verdict> {
     let path = format!("{:?}", answer.canonicalize()?);
     fs::write(&source, harness.replace(ANSWER, path.trim_matches('"')))?;
     let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let compiled = Command::new(&compiler)
+    let mut command = Command::new(&compiler);
+    if harness.starts_with(LOOM) {
+        let models = models()?;
+        let (mut library, mut needs) = (OsString::from("loom="), OsString::from("dependency="));
+        library.push(&models.loom);
+        needs.push(&models.needs);
+        command.arg("--extern").arg(library).arg("-L").arg(needs);
+    }
+    let compiled = command
         .args(["--edition", "2024", "-O", "--cap-lints", "warn", "-A", "warnings", "-o"])
         .arg(&program)
         .arg(&source)

@@ -6,6 +6,7 @@
 pub mod exercise;
 pub mod labs;
 pub mod machine;
+mod models;
 pub mod real;
 pub mod rules;
 pub mod script;

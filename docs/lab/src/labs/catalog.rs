@@ -39,6 +39,7 @@ pub static LABS: &[Lab] = &[
     lab!(5, "05-kill-9", "kill -9", &[CRASH, ROBUST]),
     lab!(6, "06-convoy", "Convoy and priority", &[CONVOY, INVERSION]),
     lab!(7, "07-false-sharing", "False sharing", &[CURSORS]),
+    lab!(8, "08-memory-ordering", "Memory ordering", &[ORDERED]),
     lab!(9, "09-backpressure", "Backpressure", &[SENDER]),
     lab!(10, "10-tails", "Tails", &[TAILS]),
 ];
@@ -580,6 +581,13 @@ const CURSORS: AnswerFile = AnswerFile {
     name: "cursors.rs",
     starter: file!("07-false-sharing", "cursors.rs"),
     kind: Answer::Rust { harness: file!("07-false-sharing", "harness.rs") },
+    advice: &[],
+};
+
+const ORDERED: AnswerFile = AnswerFile {
+    name: "ring.rs",
+    starter: file!("08-memory-ordering", "ring.rs"),
+    kind: Answer::Rust { harness: file!("08-memory-ordering", "harness.rs") },
     advice: &[],
 };
 

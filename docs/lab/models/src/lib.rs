@@ -1,0 +1,1 @@
+//! Nothing: loom is what is wanted.
