@@ -25,6 +25,7 @@ mod interrupt;
 mod irc;
 mod line;
 mod machine;
+mod peers;
 mod place;
 mod progress;
 mod raw;
@@ -69,6 +70,7 @@ enum Command {
     Floor(floor::Floor),
     Hop(hop::Hop),
     Throughput(throughput::Throughput),
+    Peers(peers::Peers),
     Chat(chat::Chat),
     Fanout(fanout::Fanout),
     Scale(scale::Scale),
@@ -121,6 +123,7 @@ impl Command {
             Self::Floor(floor) => floor.run(),
             Self::Hop(hop) => hop.run(),
             Self::Throughput(throughput) => throughput.run(),
+            Self::Peers(peers) => peers.run(),
             Self::Chat(chat) => chat.run(),
             Self::Fanout(fanout) => fanout.run(),
             Self::Scale(scale) => scale.run(),

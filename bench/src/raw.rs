@@ -8,7 +8,8 @@
 //! Invariants: the memory is `HEAD + capacity * stride` bytes (I1) and begins at a page boundary (I2). A slot's record
 //! is accessed by the producer only after it saw the slot free (Acquire) and before it published it (Release), and by
 //! the consumer only after it saw it published (Acquire) and before it freed it (Release) (I3). There is one
-//! [`RawProducer`] and one [`RawConsumer`] of a memory at a time: this program makes one in each of two processes (I4).
+//! [`RawProducer`] and one [`RawConsumer`] of a memory at a time: this program makes one in each of two processes, or of
+//! two threads (I4).
 
 use std::io;
 use std::path::Path;

@@ -98,6 +98,57 @@ fn throughput_stands_beside_the_bare_loop_of_the_same_run() {
 }
 
 #[test]
+fn peers_stand_beside_the_ring_and_the_cache_line_of_the_same_run() {
+    if !two_processors() {
+        assert_eq!(run(&["peers"]).0.status.code(), Some(2));
+        return;
+    }
+    // Everything but the message queue, which a kernel may be without.
+    let peers = ["pipe", "unix", "seqpacket", "tcp", "eventfd", "raw-sync"];
+    let only = [&peers[..], &["in-process"]].concat().join(",");
+    let figures = figures(&["peers", "--wait", "yield,block", "--only", &only]);
+    let trips: Vec<String> =
+        ["ring.yield", "ring.block"].iter().chain(&peers).map(|peer| format!("peers.{peer}")).collect();
+    let flows = [
+        ("spsc.single", &["bare", "ring", "rtrb", "arrayqueue"][..]),
+        ("spsc.batch64", &["bare", "ring", "rtrb"]),
+        ("mpsc2.single", &["arrayqueue", "ring"]),
+        ("mpsc4.single", &["arrayqueue", "ring"]),
+    ];
+    let flows = flows
+        .iter()
+        .flat_map(|(kind, carriers)| carriers.iter().map(move |carrier| format!("peers.{kind}.{carrier}")));
+    let expected = ["line.threads".to_owned()].into_iter().chain(trips).chain(flows);
+    assert_eq!(ids(&figures), expected.collect::<Vec<_>>());
+    // What is counted came back, or came, as it was sent: anything else ends the run.
+    for (id, figure) in &figures {
+        let rounds = figure["rounds"].as_array().unwrap();
+        let counts = |round: &Value| round["count"].as_f64().or(round["value"].as_f64());
+        assert!(rounds.iter().all(|round| counts(round) > Some(0.0)), "{figure}");
+        let is_floor = id == "line.threads" || id.ends_with(".bare");
+        assert_eq!(figure["ratio"].is_null(), is_floor, "{id}");
+    }
+}
+
+#[test]
+fn a_message_queue_is_measured_or_its_absence_said() {
+    if !two_processors() {
+        return;
+    }
+    let (output, _) =
+        run(&["peers", "--wait", "block", "--only", "mq", "--rounds", "1", "--time", "4", "--json"]);
+    if output.status.success() {
+        let json = json(&output);
+        let queue = json["figures"].as_array().unwrap().last().unwrap();
+        assert_eq!(queue["id"], "peers.mq");
+        assert!(queue["rounds"][0]["count"].as_u64() > Some(0), "{queue}");
+    } else {
+        assert_eq!(output.status.code(), Some(69), "{output:?}");
+        assert!(text(&output.stderr).contains("message queue"), "{output:?}");
+    }
+}
+
+#[test]
 fn a_chat_stands_beside_the_bare_relay_of_the_same_run() {
     let figures = figures(&["chat", "--wait", "adaptive,block", "--text", "500", "--rate", "0"]);
     let of = |how: &str| {
@@ -188,6 +239,9 @@ fn wrong_options_are_usage_errors() {
         &["throughput", "--slot", "56"],
         &["throughput", "--capacity", "100"],
         &["throughput", "--quick", "--pin", "0,9999"],
+        &["peers", "--only", "carrier-pigeon"],
+        &["peers", "--pin", "no"],
+        &["peers", "--pin", "0,9999"],
         &["chat", "--rounds", "0"],
         &["chat", "--rate", "x"],
         &["fanout", "--members", "0"],

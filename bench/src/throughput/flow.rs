@@ -74,7 +74,8 @@ impl Ledger {
         self.wrong += u64::from(!right);
     }
 
-    fn judge(&self, rate: f64) -> Result<f64, Failure> {
+    /// The rate, unless a record was wrong.
+    pub(crate) fn judge(&self, rate: f64) -> Result<f64, Failure> {
         match self.wrong {
             0 => Ok(rate),
             wrong => Err(Failure::broke(

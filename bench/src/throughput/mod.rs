@@ -1,14 +1,14 @@
 //! `halyard-bench throughput`: how many records a second a ring carries.
 
 mod case;
-mod flow;
+pub(crate) mod flow;
 mod pumps;
 
 use clap::Args;
 use halyard_ring::cpus;
 
 pub(crate) use self::case::{BATCH, Backing, Bells, CAPACITY, Case, Floor, Kind};
-pub(crate) use self::pumps::{Pumps, child};
+pub(crate) use self::pumps::{Pumps, between_threads, child, place};
 use crate::common::Common;
 use crate::failure::Failure;
 use crate::figures::{Quantity, Unit};

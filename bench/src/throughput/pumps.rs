@@ -30,7 +30,7 @@ enum Order {
 }
 
 /// The processor of producer number `index`: not the consumer's, where there is another.
-fn place(pins: &[usize], index: usize) -> Vec<usize> {
+pub(crate) fn place(pins: &[usize], index: usize) -> Vec<usize> {
     match pins {
         [] => Vec::new(),
         [only] => vec![*only],
@@ -134,7 +134,12 @@ fn give(child: &mut Child, order: &Order) -> Result<(), Failure> {
     child.order(&serde_json::to_string(order).doing("writing an order")?)
 }
 
-fn between_threads<const WORDS: usize>(pins: &[usize], case: &Case, time: Duration) -> Result<f64, Failure> {
+/// Measures a ring on the heap between threads of this process.
+pub(crate) fn between_threads<const WORDS: usize>(
+    pins: &[usize],
+    case: &Case,
+    time: Duration,
+) -> Result<f64, Failure> {
     let ring = Ring::<Words<WORDS>>::heap(&options(case));
     let wait = case.wait.wait();
     let mut consumer = ring.consumer().doing("attaching to a ring")?;
