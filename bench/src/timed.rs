@@ -60,7 +60,7 @@ pub(crate) fn samples_from(
 }
 
 /// Repeats `step`, which returns how many records it took, for a quarter of `time` without counting and for `time`
-/// with it. Returns records a second.
+/// with it, longer only until the first record has come. Returns records a second.
 ///
 /// # Errors
 /// What `step` returns; or the interruption by a signal.
@@ -76,7 +76,8 @@ pub(crate) fn rate(time: Duration, mut step: impl FnMut() -> Result<u64, Failure
     loop {
         count += step()?;
         let spent = monotonic_ns() - start;
-        if spent >= time {
+        // Where nothing came in time, because others have the processors, the first records end it.
+        if spent >= time && count > 0 {
             return Ok(count as f64 * 1e9 / spent.max(1) as f64);
         }
         interrupt::check()?;
