@@ -159,7 +159,7 @@ mod tests {
     fn a_message_that_comes_back_changed_is_a_failure() {
         let cpu = halyard_ring::cpus()[0];
         let time = Duration::from_millis(2);
-        assert!(between([cpu; 2], bad(false), time).unwrap().len() > 0);
+        assert!(!between([cpu; 2], bad(false), time).unwrap().is_empty());
         let why = between([cpu; 2], bad(true), time).unwrap_err();
         assert!(why.to_string().contains("not the one that was sent"), "{why}");
     }
