@@ -44,6 +44,9 @@ fn ids(figures: &[(String, Value)]) -> Vec<&str> {
     figures.iter().map(|(id, _)| id.as_str()).collect()
 }
 
+/// Held by what spins on all processors for long, and by what must get its share of them within milliseconds.
+static PROCESSORS: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 fn two_processors() -> bool {
     std::thread::available_parallelism().is_ok_and(|count| count.get() >= 2)
 }
@@ -103,6 +106,7 @@ fn peers_stand_beside_the_ring_and_the_cache_line_of_the_same_run() {
         assert_eq!(run(&["peers"]).0.status.code(), Some(2));
         return;
     }
+    let _alone = PROCESSORS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     // Everything but the message queue, which a kernel may be without.
     let peers = ["pipe", "unix", "seqpacket", "tcp", "eventfd", "raw-sync"];
     let only = [&peers[..], &["in-process"]].concat().join(",");
@@ -185,6 +189,7 @@ fn an_open_loop_stands_beside_the_chain_of_as_many_sleeps() {
 
 #[test]
 fn fan_out_stands_beside_bare_copies() {
+    let _alone = PROCESSORS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let figures = figures(&["fanout", "--members", "1,20"]);
     let parts = ["last", "copies.rate", "rate", "copies.cost", "cost"];
     let expected = [1, 20].iter().flat_map(|n| parts.map(|part| format!("fanout.{n}.{part}")));
