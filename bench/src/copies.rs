@@ -147,7 +147,7 @@ pub(crate) fn measure(
             let mut stream = |time: Duration| {
                 let begun = Instant::now();
                 let first = position;
-                while begun.elapsed() < time && !interrupt::requested() {
+                while (begun.elapsed() < time || position == first) && !interrupt::requested() {
                     for _ in 0..8 {
                         for ring in 0..rings {
                             while !slots.put(ring, position, &bytes) {
@@ -208,7 +208,8 @@ fn bursts(rings: usize, capacity: u32, used: usize, pins: &[usize], time: Durati
             let bytes = vec![0x41; used];
             let begun = Instant::now();
             let (mut round, mut spent, mut copies) = (0, Duration::ZERO, 0u64);
-            while begun.elapsed() < time && !interrupt::requested() {
+            // At least one round that counts, however little of the processor this process was given.
+            while (begun.elapsed() < time || copies == 0) && !interrupt::requested() {
                 let start = Instant::now();
                 for position in round * burst..(round + 1) * burst {
                     for ring in 0..rings {
