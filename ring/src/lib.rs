@@ -63,6 +63,8 @@ mod inspect;
 #[cfg(not(loom))]
 mod list;
 #[cfg(not(loom))]
+mod mend;
+#[cfg(not(loom))]
 mod owners;
 #[cfg(not(loom))]
 mod private;
@@ -101,6 +103,7 @@ pub use {
     error::{AttachError, CreateError, OpenError, PopError, PushError, Tampered, Voided},
     inspect::{Counters, OwnerSnapshot, SemaphoreSnapshot, SlotSnapshot, Snapshot},
     list::{Removal, creator_lives, list_names, remove_dead},
+    mend::Mender,
     owners::Reaped,
     process::{Pidfd, ProcessId, cpus, monotonic_ns, pin_to},
     producer::{Claim, Producer},

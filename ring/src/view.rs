@@ -165,6 +165,12 @@ impl RingView {
         Ok(matches!(segment::creator(&self.name)?, Creator::Alive))
     }
 
+    /// Whether the ring was made in another pid namespace: then the pids in it mean nothing here.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        check_can_join(&self.mapping, &self.name).is_err()
+    }
+
     /// The grace that the ring was made with.
     #[must_use]
     pub fn grace(&self) -> Duration {

@@ -76,7 +76,7 @@ fn sweep(asked: &[String], dry_run: bool) -> io::Result<Vec<Verdict>> {
 }
 
 /// Whether a ring is the one that is asked for, or one of the server that is.
-fn covers(asked: &str, name: &RingName) -> bool {
+pub(super) fn covers(asked: &str, name: &RingName) -> bool {
     name.as_str().strip_prefix(asked).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 

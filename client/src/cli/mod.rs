@@ -6,6 +6,7 @@ mod clock;
 mod config;
 mod connect;
 mod demo;
+mod doctor;
 mod exit;
 mod inspect;
 mod json;
@@ -27,7 +28,8 @@ mod who;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use halyard_client::ServerName;
 
 use exit::Ended;
@@ -42,13 +44,14 @@ Examples:
   echo 'DM bob hi' | halyard run      commands from a script
   halyard ls                          servers, rings, their owners, dead or alive
   halyard top                         all rings of a server, live
+  halyard doctor                      what is wrong in shared memory; --fix puts it right
   halyard demo                        watch five clients talk, and how fast
 
 Standard output is data, standard error is for people.
 
 Exit codes:
     0  done
-    1  negative result: nobody there, or the server refused a command
+    1  negative result: nobody there, the server refused a command, or the doctor found something
     2  wrong usage, or a line of a script that is no command
    69  no server of that name runs here, or none of this version
    74  reading or writing failed
@@ -81,6 +84,7 @@ enum Command {
     Top(top::Args),
     Inspect(inspect::Args),
     Clean(clean::Args),
+    Doctor(doctor::Args),
     Demo(demo::Args),
     Completions(manual::CompletionsArgs),
     Man(manual::ManArgs),
@@ -88,9 +92,14 @@ enum Command {
     DemoPart(demo::PartArgs),
 }
 
-/// Runs the command and turns how it ended into the exit code.
-pub(crate) fn run(cli: Cli) -> ExitCode {
+/// Runs what the command line says and turns how it ended into the exit code.
+pub(crate) fn run() -> ExitCode {
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let server = cli.server;
+    // Commands about all servers are narrowed only by what was typed, not by a default.
+    let typed = matches.value_source("server") == Some(ValueSource::CommandLine);
+    let named = typed.then(|| server.clone());
     let ended = match cli.command {
         Command::Chat(args) => chat::run(server, args),
         Command::Say(args) => say::say(server, args),
@@ -104,6 +113,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Top(args) => top::run(&server, &args),
         Command::Inspect(args) => inspect::run(&server, &args),
         Command::Clean(args) => clean::run(&args),
+        Command::Doctor(args) => doctor::run(named, &args),
         Command::Demo(demo::Args {}) => demo::run(),
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),

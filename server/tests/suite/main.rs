@@ -13,6 +13,7 @@ mod lifecycle;
 mod limits;
 mod nonsense;
 mod overflow;
+mod restarts;
 mod retries;
 mod support;
 mod texts;

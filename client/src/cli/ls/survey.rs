@@ -94,6 +94,8 @@ pub(crate) struct Picture {
     pub(crate) size: usize,
     pub(crate) grace: Duration,
     pub(crate) schema: u64,
+    /// Whether it was made in another pid namespace.
+    pub(crate) foreign: bool,
     /// When the picture was taken, nanoseconds of CLOCK_MONOTONIC, and after 1970.
     pub(crate) now_ns: u64,
     pub(crate) now_unix_ns: u64,
@@ -108,13 +110,15 @@ impl Picture {
             size,
             grace,
             schema,
+            foreign: false,
             now_ns: monotonic_ns(),
             now_unix_ns: u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX),
         }
     }
 
     pub(crate) fn take(view: &RingView) -> Self {
-        Self::of(view.inspect(), view.size(), view.grace(), view.schema())
+        let picture = Self::of(view.inspect(), view.size(), view.grace(), view.schema());
+        Self { foreign: view.is_foreign(), ..picture }
     }
 
     /// Positions claimed and not yet read. The two ends are read at different moments, so it is kept in range.

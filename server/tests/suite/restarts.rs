@@ -1,0 +1,146 @@
+//! Servers that start over what a killed one left: many at once, and one after another in a storm.
+
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use halyard_ring::RingView;
+use halyard_ring::chat::{ServerName, control_ring};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::children::Process;
+use crate::support::{Client, PATIENCE, eventually, names_of, unique_name};
+
+/// Servers that race.
+const STARTERS: usize = 8;
+/// Races in a row, each over the leftovers of the one before.
+const RACES: usize = 3;
+
+/// A server in a process of its own. Killed when the test ends.
+struct Starter(Child);
+
+impl Starter {
+    fn start(name: &ServerName) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_halyard-server"));
+        command.args(["--name", name.as_str(), "--log", "error", "--pin", "no", "--hang", "2m"]);
+        Self(command.args(["--broadcasters", "1"]).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// How it ended, and what it said; `None` while it runs.
+    fn ended(&mut self) -> Option<(Option<i32>, String)> {
+        let status = self.0.try_wait().unwrap()?;
+        let mut text = String::new();
+        self.0.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        Some((status.code(), text))
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.0.id() as i32), signal).unwrap();
+    }
+
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Starter {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits until this very process serves; fails with what it said if it ends instead.
+#[track_caller]
+fn await_serving(name: &ServerName, starter: &mut Starter) {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let creator = RingView::open(&control_ring(name)).ok().and_then(|ring| ring.creator());
+        if creator.is_some_and(|creator| creator.pid() == starter.0.id()) {
+            return;
+        }
+        if let Some((code, text)) = starter.ended() {
+            panic!("the server did not start: {code:?}, {text}");
+        }
+        assert!(Instant::now() < end, "the server has not started");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn of_many_starters_over_a_dead_servers_leftovers_one_wins_and_the_others_are_told_who() {
+    let name = unique_name();
+    let mut dead = Starter::start(&name);
+    await_serving(&name, &mut dead);
+    for race in 0..RACES {
+        let client = Process::start(&name, "dead", "member");
+        dead.kill();
+        client.signal(Signal::SIGKILL);
+        client.join();
+        assert!(names_of(&name).len() >= 2, "a control ring and a reply ring are left");
+
+        let mut starters: Vec<Starter> = (0..STARTERS).map(|_| Starter::start(&name)).collect();
+        let mut refused: Vec<String> = Vec::new();
+        eventually("all but one refused", || {
+            starters.retain_mut(|starter| {
+                let Some((code, text)) = starter.ended() else { return true };
+                assert_eq!(code, Some(75), "race {race}: {text}");
+                refused.push(text);
+                false
+            });
+            starters.len() <= 1
+        });
+        let mut winner = starters.pop().expect("one of them has the name");
+        await_serving(&name, &mut winner);
+        let told = format!("held by process {}:", winner.0.id());
+        assert!(refused.iter().all(|text| text.contains(&told)), "race {race}: {told:?}, {refused:#?}");
+        // It serves, and nothing of the dead is left beside it.
+        let mut ann = Client::connect(&name, "ann");
+        ann.join("lobby");
+        assert_eq!(names_of(&name).len(), 2, "{:?}", names_of(&name));
+        ann.quit();
+        dead = winner;
+    }
+    dead.signal(Signal::SIGTERM);
+    eventually("it ends", || dead.ended().is_some_and(|(code, _)| code == Some(0)));
+    assert_eq!(names_of(&name), Vec::<String>::new());
+}
+
+/// How often the storm restarts: more with `HALYARD_TEST_RESTARTS`.
+fn restarts() -> u32 {
+    std::env::var("HALYARD_TEST_RESTARTS").ok().and_then(|text| text.parse().ok()).unwrap_or(40)
+}
+
+#[test]
+fn a_server_that_is_killed_again_and_again_starts_every_time() {
+    let name = unique_name();
+    let restarts = restarts();
+    let mut served = 0;
+    let mut server = Starter::start(&name);
+    for restart in 0..restarts {
+        // Some are killed while they start, at another moment each time; most when they serve.
+        if restart % 4 == 3 {
+            thread::sleep(Duration::from_micros(u64::from(restart) * 337 % 10_000));
+            assert!(server.ended().is_none(), "restart {restart}: the server ended by itself");
+            server.kill();
+            server = Starter::start(&name);
+        }
+        await_serving(&name, &mut server);
+        served += 1;
+        if restart % 8 == 0 {
+            let mut ann = Client::connect(&name, "ann");
+            ann.join("lobby");
+            ann.quit();
+        }
+        server.kill();
+        server = Starter::start(&name);
+    }
+    await_serving(&name, &mut server);
+    println!("{restarts} restarts: {served} served until they were killed, none failed to start");
+    server.signal(Signal::SIGTERM);
+    eventually("it ends", || server.ended().is_some_and(|(code, _)| code == Some(0)));
+    assert_eq!(names_of(&name), Vec::<String>::new());
+}
