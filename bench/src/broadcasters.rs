@@ -61,6 +61,7 @@ impl Broadcasters {
                 wait: waiting.name().to_owned(),
                 broadcasters: Some(count),
                 pin: self.common.pins().of_server(),
+                in_ring_order: false,
             };
             let label = if count == 1 { "1 broadcaster".to_owned() } else { format!("{count} broadcasters") };
             let id = |part: &str| format!("broadcasters.{count}.{part}");

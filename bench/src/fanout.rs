@@ -79,6 +79,7 @@ impl Fanout {
             wait: waiting.name().to_owned(),
             broadcasters: self.broadcasters,
             pin: self.common.pins().of_server(),
+            in_ring_order: false,
         };
         let about = format!(
             "One client says {} bytes of text, every member of its room receives them; all members are sessions of one \

@@ -28,6 +28,8 @@ pub(crate) struct Needs {
     pub(crate) broadcasters: Option<usize>,
     /// Processors for the broadcasters; `None` leaves it to the server, an empty list to the scheduler.
     pub(crate) pin: Option<Vec<usize>>,
+    /// Records go in the order in which they lie in the control ring, however many one client has among them.
+    pub(crate) in_ring_order: bool,
 }
 
 /// A running server process.
@@ -55,6 +57,9 @@ impl Host {
         let mut command = Command::new(bin);
         command.args(["--name", name.as_str(), "--wait", &needs.wait, "--log", "warn"]);
         command.args(["--clients", &needs.clients.to_string(), "--rooms", &needs.rooms.to_string()]);
+        if needs.in_ring_order {
+            command.args(["--quantum", &u32::MAX.to_string()]);
+        }
         if let Some(broadcasters) = needs.broadcasters {
             command.args(["--broadcasters", &broadcasters.to_string()]);
         }
@@ -133,6 +138,9 @@ pub(crate) fn child() -> Result<(), Failure> {
         hang: HANG,
         ..Config::default()
     };
+    if needs.in_ring_order {
+        config.quantum = u32::MAX;
+    }
     if let Some(broadcasters) = needs.broadcasters {
         config.broadcasters = broadcasters;
     }

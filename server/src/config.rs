@@ -51,6 +51,8 @@ pub struct Config {
     pub room_members_max: u32,
     /// Most commands that a client may have sent and not seen answered. While others wait, what goes beyond is refused.
     pub window: u32,
+    /// Records of one client that are carried out before others' that came behind them, where several send at once.
+    pub quantum: u32,
     /// Records that the control ring holds, a power of two; 256 bytes each.
     pub control_capacity: u32,
     /// How long a client may take to write a record that it has begun before the others are served past it.
@@ -92,6 +94,7 @@ impl Default for Config {
             rooms_max: 1000,
             room_members_max: u32::MAX,
             window: 1024,
+            quantum: 32,
             control_capacity: 4096,
             grace: Duration::from_millis(5),
             heartbeat: Duration::from_millis(500),
@@ -137,6 +140,9 @@ impl Config {
         }
         if self.hellos_max == 0 {
             return Err("0 HELLOs at once: at least 1 is needed".to_owned());
+        }
+        if self.quantum == 0 {
+            return Err("a quantum of 0: at least 1 command of a client has its turn".to_owned());
         }
         if self.window < WINDOW_MIN {
             return Err(format!("window {}: at least {WINDOW_MIN} commands are needed", self.window));

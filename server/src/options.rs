@@ -40,6 +40,10 @@ pub struct ServeOptions {
     #[arg(long, value_name = "N", default_value_t = default().window, help_heading = "Limits")]
     pub window: u32,
 
+    /// Commands of one client that are carried out before others' that came behind them, where several send at once
+    #[arg(long, value_name = "N", default_value_t = default().quantum, help_heading = "Limits")]
+    pub quantum: u32,
+
     /// Commands that the control ring holds, a power of two (256 bytes each)
     #[arg(long, value_name = "N", default_value_t = default().control_capacity, help_heading = "Limits")]
     pub capacity: u32,
@@ -143,6 +147,7 @@ impl ServeOptions {
             rooms_max: self.rooms,
             room_members_max: self.room_members.unwrap_or(default.room_members_max),
             window: self.window,
+            quantum: self.quantum,
             control_capacity: self.capacity,
             grace: self.grace,
             heartbeat: self.heartbeat,

@@ -209,6 +209,7 @@ impl<'a> Storm<'a> {
             wait: "adaptive".to_owned(),
             broadcasters: Some(options.broadcasters),
             pin: Some(Vec::new()),
+            in_ring_order: false,
         };
         let mut host = Host::start_as(server.clone(), &needs, Some(options.hang))?;
         warm_up(server)?;

@@ -244,6 +244,7 @@ impl Chat {
             wait: waiting.name().to_owned(),
             broadcasters: Some(1),
             pin: self.common.pins().of_server(),
+            in_ring_order: false,
         };
         let host = Host::start(&needs, self.server_bin.as_deref().map(Path::new))?;
         let options = ClientOptions::new(host.name().clone(), "sender").wait(waiting.wait());

@@ -136,6 +136,8 @@ impl Replay {
                 wait: self.wait.name().to_owned(),
                 broadcasters: self.broadcasters,
                 pin: None,
+                // A log has one order, also of what different people say; fair shares would change it.
+                in_ring_order: true,
             },
             self.server_bin.as_deref(),
         )?;

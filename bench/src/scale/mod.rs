@@ -156,6 +156,7 @@ impl Scale {
             wait: one_way(&self.common)?.name().to_owned(),
             broadcasters: None,
             pin: self.common.pins().of_server(),
+            in_ring_order: false,
         };
         let host = Host::start(&needs, None)?;
         let per_client = |before: f64, after: f64| (after - before).max(0.0) / f64::from(clients);

@@ -2,7 +2,7 @@
 //!
 //! The ring is one queue, so an honest command may lie behind thousands of a flooder's. Those are what costs time: taking
 //! a record out of the ring is cheap, carrying it out is not. So the ring is emptied in *rounds*. In a round each client
-//! has its first [`QUANTUM`] records, and about as many as the others, carried out at once; the rest goes into a
+//! has its first [quantum](crate::Config::quantum) records, and about as many as the others, carried out at once; the rest goes into a
 //! backlog of its own. At the end of a round every client with a backlog gets another quantum of it, in turn. Whoever has
 //! more commands in its backlog than the [window](crate::Config::window) that WELCOME granted breaks the protocol:
 //! while others are served, what it sends beyond that is refused.
@@ -13,8 +13,6 @@ use std::collections::VecDeque;
 
 use halyard_ring::chat::Record;
 
-/// Records of a client that are carried out in a round in any case, and of its backlog at the end of one.
-pub(super) const QUANTUM: u32 = 32;
 /// After two clients were active in one round, they count as competing for so long.
 const CONTENDED_NS: u64 = 1_000_000_000;
 
@@ -59,12 +57,14 @@ pub(super) struct Fair {
     /// Slots of clients with a backlog, in the order of their turns.
     waiting: VecDeque<u32>,
     window: u32,
+    /// Records of a client that are carried out in a round in any case, and of its backlog at the end of one.
+    quantum: u32,
 }
 
 impl Fair {
-    pub(super) fn new(window: u32) -> Self {
+    pub(super) fn new(window: u32, quantum: u32) -> Self {
         // A share that has seen no round is of round 0.
-        Self { round: 1, window, ..Self::default() }
+        Self { round: 1, window, quantum, ..Self::default() }
     }
 
     /// A record of this client came out of the ring. `begins`: it is not the continuation of a text.
@@ -77,7 +77,7 @@ impl Fair {
             self.active += 1;
         }
         share.taken += 1;
-        if share.taken <= QUANTUM && share.backlog.is_empty() {
+        if share.taken <= self.quantum && share.backlog.is_empty() {
             return Turn::Now;
         }
         self.arrives_often(share, begins)
@@ -89,7 +89,7 @@ impl Fair {
         let competing = u64::from(self.active.max(self.competing));
         if share.backlog.is_empty() {
             let is_alone = competing < 2;
-            if is_alone || u64::from(share.taken) <= u64::from(QUANTUM) + 2 * others / (competing - 1) {
+            if is_alone || u64::from(share.taken) <= u64::from(self.quantum) + 2 * others / (competing - 1) {
                 return Turn::Now;
             }
         }
@@ -161,6 +161,7 @@ mod tests {
     use halyard_ring::chat::Kind;
 
     const WINDOW: u32 = 100;
+    const QUANTUM: u32 = 32;
 
     /// A router that only counts: records come in and are carried out.
     struct Router {
@@ -174,7 +175,7 @@ mod tests {
     impl Router {
         fn new(clients: u32) -> Self {
             let shares = (0..clients).map(|_| Share::default()).collect();
-            Self { fair: Fair::new(WINDOW), shares, now_ns: 0, done: Vec::new() }
+            Self { fair: Fair::new(WINDOW, QUANTUM), shares, now_ns: 0, done: Vec::new() }
         }
 
         fn takes(&mut self, slot: u32, frag: u8) -> Turn {

@@ -118,7 +118,7 @@ impl LogLimit {
 
 impl Router {
     pub(crate) fn new(mut parts: Parts) -> Self {
-        let fair = Fair::new(parts.config.window);
+        let fair = Fair::new(parts.config.window, parts.config.quantum);
         let orphans = std::mem::take(&mut parts.orphans);
         let settling = Settling::new(orphans, parts.config.rejoin, parts.config.control_capacity as usize);
         let sessions = (0..parts.config.clients_max).map(|_| None).collect();

@@ -5,7 +5,6 @@ use halyard_ring::chat::{ErrorCode, LeaveReason};
 use halyard_ring::monotonic_ns;
 
 use super::Router;
-use super::fair::QUANTUM;
 
 /// A client that sent so many windows' worth of commands beyond its window is ended.
 const FLOOD_WINDOWS: u64 = 64;
@@ -16,7 +15,7 @@ impl Router {
         for _ in 0..self.fair.end_round() {
             let Some(slot) = self.fair.next() else { return };
             let now = monotonic_ns();
-            for _ in 0..QUANTUM {
+            for _ in 0..self.parts.config.quantum {
                 let record = self.sessions[slot as usize].as_mut().and_then(|session| session.share.next());
                 let Some(record) = record else { break };
                 self.carry_on(slot, &record, now);
