@@ -30,6 +30,7 @@ mod client;
 mod command;
 mod error;
 mod event;
+mod home;
 mod options;
 pub mod session;
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::client::Home;
+use crate::home::Home;
 use halyard_ring::Wait;
 use halyard_ring::chat::{OverflowPolicy, ServerName};
 

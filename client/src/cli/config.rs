@@ -5,7 +5,6 @@ use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use halyard_ring::chat::check_name;
 use ratatui::style::Color;
@@ -14,6 +13,7 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 use super::chat::app::actions::Action;
 use super::chat::app::keys::Key;
 use super::exit::{Ended, Exit, Result};
+use super::values::Parsed;
 
 /// What the file may hold. Everything has a default.
 #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
@@ -134,17 +134,6 @@ impl<'de> Deserialize<'de> for TimeFormat {
         let sample = jiff::Timestamp::UNIX_EPOCH.to_zoned_datetime(jiff::tz::TimeZone::UTC);
         jiff::fmt::strtime::format(&format, &sample).map_err(D::Error::custom)?;
         Ok(Self(format))
-    }
-}
-
-/// Something that is written as a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Parsed<T>(pub(crate) T);
-
-impl<'de, T: FromStr<Err: std::fmt::Display>> Deserialize<'de> for Parsed<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        let word = String::deserialize(from)?;
-        word.parse().map(Self).map_err(|why: T::Err| D::Error::custom(format!("{word:?}: {why}")))
     }
 }
 

@@ -23,6 +23,7 @@ mod show;
 mod signals;
 mod tail;
 mod top;
+mod values;
 mod visible;
 mod who;
 

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use halyard_client::{Client, ClientOptions, Command, CommandError, Event, Reconnect, ServerName};
-use halyard_ring::chat::check_name;
 
 use super::connect::{NickArgs, connect};
 use super::exit::{Ended, Exit, Failure, Result};
 use super::lines::Lines;
 use super::out::note;
-use super::tail::{connection, seconds};
+use super::show::connection;
+use super::values::{name, seconds};
 use super::visible::visible;
 
 /// Say something in a room: the words given, or standard input, a message a line
@@ -49,11 +49,6 @@ pub(crate) struct DmArgs {
     to: String,
     /// The text; without it, every line of standard input is a message
     text: Vec<String>,
-}
-
-/// Checks the name of a room or of a person on the command line.
-pub(crate) fn name(text: &str) -> std::result::Result<String, halyard_ring::chat::BadName> {
-    check_name(text).map(|()| text.to_owned())
 }
 
 pub(crate) fn say(server: ServerName, args: SayArgs) -> Result {

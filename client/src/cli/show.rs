@@ -156,6 +156,24 @@ fn fault(fault: Fault) -> String {
     }
 }
 
+/// What became of the connection, for people.
+pub(crate) fn connection(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Disconnected(loss) => format!("{loss}; waiting for a server of that name to come back"),
+        Event::Reconnected { nick, room: Some(room), .. } => {
+            format!("connected again as {}, in {}", visible(nick), visible(room))
+        }
+        Event::Reconnected { nick, .. } => format!("connected again as {}", visible(nick)),
+        Event::ServerSilent { server_pid, since } => format!(
+            "the server (process {server_pid}) gives no sign of life for {} s: is it stopped?",
+            since.as_secs()
+        ),
+        Event::ServerBack => "the server is heard again".to_owned(),
+        Event::GaveUp { why } => why.clone(),
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,8 +8,8 @@ use super::connect::{LEAVE_TIMEOUT, NickArgs, connect};
 use super::exit::{Ended, Exit, Failure, Result};
 use super::json::Line;
 use super::out::{Out, note};
-use super::say::name;
-use super::show::Show;
+use super::show::{Show, connection};
+use super::values::{name, seconds};
 use super::visible::visible;
 
 /// How often a quiet tail looks whether the reader of its output is still there.
@@ -40,12 +40,6 @@ pub(crate) struct Args {
     all: bool,
     #[command(flatten)]
     nick: NickArgs,
-}
-
-/// Parses a time in seconds, with a fraction if you like.
-pub(crate) fn seconds(text: &str) -> std::result::Result<Duration, String> {
-    let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
 }
 
 pub(crate) fn run(server: ServerName, args: Args) -> Result {
@@ -119,36 +113,5 @@ impl Printer {
             self.show.event(event)
         };
         line.map_or(Ok(()), |line| self.out.line(&line))
-    }
-}
-
-/// What became of the connection, for people.
-pub(crate) fn connection(event: &Event) -> Option<String> {
-    Some(match event {
-        Event::Disconnected(loss) => format!("{loss}; waiting for a server of that name to come back"),
-        Event::Reconnected { nick, room: Some(room), .. } => {
-            format!("connected again as {}, in {}", visible(nick), visible(room))
-        }
-        Event::Reconnected { nick, .. } => format!("connected again as {}", visible(nick)),
-        Event::ServerSilent { server_pid, since } => format!(
-            "the server (process {server_pid}) gives no sign of life for {} s: is it stopped?",
-            since.as_secs()
-        ),
-        Event::ServerBack => "the server is heard again".to_owned(),
-        Event::GaveUp { why } => why.clone(),
-        _ => return None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seconds_may_have_a_fraction_and_must_make_sense() {
-        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
-        for bad in ["", "x", "-1", "inf", "nan", "1e300"] {
-            assert!(seconds(bad).is_err(), "{bad:?}");
-        }
     }
 }

@@ -6,7 +6,7 @@ use super::connect::{NickArgs, connect};
 use super::exit::{Exit, Result};
 use super::json::Line;
 use super::out::{Out, note};
-use super::say::name;
+use super::values::name;
 use super::visible::visible;
 
 /// List who is in a room, a nick a line; without -r, who is in any room: room and nick, separated by a tab

@@ -10,10 +10,10 @@ use halyard_ring::chat::{Kind, LeaveReason};
 use halyard_ring::monotonic_ns;
 
 use super::events::Events;
-use super::home::Home;
 use crate::command::Command;
 use crate::error::CommandError;
 use crate::event::{Ack, Answer, Delivery, Earlier, Entry, Event, Loss};
+use crate::home::Home;
 use crate::options::ClientOptions;
 use crate::session::{Limits, SPAN, Sender};
 

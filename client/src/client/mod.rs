@@ -2,7 +2,6 @@
 
 mod core;
 mod events;
-mod home;
 mod worker;
 
 use std::fmt;
@@ -14,10 +13,10 @@ use std::time::{Duration, Instant};
 use halyard_ring::chat::LeaveReason;
 
 use self::core::{Core, Me, Outcome, Part};
-pub(crate) use self::home::Home;
 use crate::command::Command;
 use crate::error::{CommandError, ConnectError, RecvError};
 use crate::event::{Event, Loss, Message, Times};
+use crate::home::Home;
 use crate::options::ClientOptions;
 use crate::session::{self, Limits};
 

@@ -19,9 +19,9 @@ use super::connect::{LEAVE_TIMEOUT, NickArgs};
 use super::exit::{Ended, Exit, Failure, Result};
 use super::lines::Lines;
 use super::out::note;
-use super::say::name;
 use super::show::plural;
 use super::signals;
+use super::values::name;
 use super::visible::visible;
 use talk::{Input, Talk};
 

@@ -14,8 +14,7 @@ use super::screen::Screen;
 use crate::cli::exit::{Ended, Exit, Failure, Result};
 use crate::cli::lines::BadLine;
 use crate::cli::run::{rooms_line, who_line};
-use crate::cli::show::{Show, plural};
-use crate::cli::tail::connection;
+use crate::cli::show::{Show, connection, plural};
 use crate::cli::visible::visible;
 
 /// At the end of input: how long to wait for the next of the answers that are still due.

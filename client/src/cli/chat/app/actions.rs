@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::keys::{Code, Key};
-use crate::cli::config::Parsed;
+use crate::cli::values::Parsed;
 
 /// Something that a key can be bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]

@@ -3,6 +3,7 @@
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::cli::config::{Colors, Theme as Choice};
+use crate::cli::values::Parsed;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Theme {
@@ -51,9 +52,8 @@ impl Theme {
             let mention = bold.add_modifier(Modifier::UNDERLINED);
             return Self { faint, accent: bold, mention, error: bold, bar, nicks: Vec::new() };
         }
-        let color = |chosen: &Option<crate::cli::config::Parsed<Color>>, default| {
-            chosen.as_ref().map_or(default, |color| color.0)
-        };
+        let color =
+            |chosen: &Option<Parsed<Color>>, default| chosen.as_ref().map_or(default, |color| color.0);
         let nicks = match (&colors.nicks, choice) {
             (Some(nicks), _) => nicks.iter().map(|color| color.0).collect(),
             (None, Choice::Dark) => DARK.to_vec(),
