@@ -109,6 +109,12 @@ fn overlays_have_their_views() {
     app.show(Overlay::Stats);
     assert_view("stats", &app);
     press(&mut app, "\u{1b}");
+    assert!(app.overlay.is_none());
+    app.show(Overlay::Stats);
+    press(&mut app, "/ring");
+    assert!(app.overlay.is_none());
+    assert_eq!(app.window().editor.text(), "/ring", "what closed the overlay was typed, too");
+    press(&mut app, "\u{3}");
     press(&mut app, "\u{1b}[200~one\ntwo\n/three\u{1b}[201~");
     assert_view("paste", &app);
     let effects = press(&mut app, "\r");

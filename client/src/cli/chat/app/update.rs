@@ -44,8 +44,8 @@ impl App {
     }
 
     fn key(&mut self, key: Key, now: Instant, effects: &mut Vec<Effect>) {
-        if self.overlay.is_some() {
-            return self.overlay_key(key, effects);
+        if self.overlay.is_some() && self.overlay_key(key, effects) {
+            return;
         }
         if self.search.is_some() && self.search_key(key) {
             return;
@@ -133,7 +133,8 @@ impl App {
         }
     }
 
-    fn overlay_key(&mut self, key: Key, effects: &mut Vec<Effect>) {
+    /// Whether the key was meant for the overlay. Typing closes it and goes on: the first letter is not lost.
+    fn overlay_key(&mut self, key: Key, effects: &mut Vec<Effect>) -> bool {
         if let Some(Overlay::Paste(lines)) = &self.overlay {
             match (key.code, key.ctrl) {
                 (Code::Enter | Code::Char('y'), false) => {
@@ -153,15 +154,22 @@ impl App {
                 (Code::Escape | Code::Char('n'), false) | (Code::Char('c'), true) => self.overlay = None,
                 _ => {}
             }
-            return;
+            return true;
         }
         match key.code {
             Code::Up => self.overlay_scroll = self.overlay_scroll.saturating_sub(1),
             Code::Down => self.overlay_scroll += 1,
             Code::PageUp => self.overlay_scroll = self.overlay_scroll.saturating_sub(10),
             Code::PageDown => self.overlay_scroll += 10,
-            _ => self.overlay = None,
+            _ => {
+                self.overlay = None;
+                let closes_only = matches!(key.code, Code::Escape | Code::Enter)
+                    || (key.code == Code::Char('c') && key.ctrl)
+                    || self.keys.action(key) == Some(Action::Help);
+                return closes_only;
+            }
         }
+        true
     }
 
     fn paste(&mut self, text: &str) {

@@ -27,7 +27,7 @@ pub(super) fn draw(app: &App, overlay: &Overlay, frame: &mut Frame<'_>, area: Re
 
 fn content(app: &App, overlay: &Overlay) -> (String, Vec<String>) {
     match overlay {
-        Overlay::Help => ("help · any other key closes".to_owned(), help(app)),
+        Overlay::Help => ("help · escape or typing closes".to_owned(), help(app)),
         Overlay::Latency => ("latency of messages, from push to read".to_owned(), histogram_lines(app)),
         Overlay::Stats => ("statistics".to_owned(), stats(app)),
         Overlay::Rings(lines) if lines.is_empty() => ("rings".to_owned(), vec!["looking …".to_owned()]),
