@@ -25,7 +25,7 @@ const AWAY: Duration = Duration::from_secs(10);
 /// pair of pipes. A command that the server refuses is reported with its line and the script goes on, to end with
 /// exit code 1; a line that is no command ends it with 2.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("Verbs:\n{VERBS}"))]
+#[command(after_help = VERBS)]
 pub(crate) struct Args {
     /// Print JSON Lines: what is heard, and for every command an `ack` or an `error`
     #[arg(long)]

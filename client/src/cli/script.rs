@@ -17,7 +17,7 @@ pub(crate) enum Step {
 const SLEEP_MAX_MS: u64 = 86_400_000;
 
 /// The verbs, and what stands behind each.
-pub(crate) const VERBS: &str = "\
+pub(crate) const VERBS: &str = "Verbs:
   JOIN room        enter a room, leaving the former one
   SAY text         say something to the room
   ME text          say that you do something: * ann waves

@@ -2,6 +2,7 @@
 
 use nix::sys::signal::Signal;
 
+use crate::pty::Terminal;
 use crate::util::Place;
 
 #[test]
@@ -30,6 +31,37 @@ fn the_first_chat_hosts_and_says_so() {
     assert!(!bob.err.contains("hosts"), "{bob:?}");
     next.close();
     next.end().with(0);
+}
+
+#[test]
+fn whoever_is_left_can_host_the_next_server() {
+    let place = Place::empty();
+    let mut host = place.start(&["chat", "--nick", "ann"]);
+    host.err.await_line("you are ann in lobby");
+    let mut bob = place.start(&["chat", "--nick", "bob"]);
+    bob.err.await_line("you are bob in lobby");
+    bob.type_line("/host");
+    bob.err.await_line("there is a server");
+    let mut cas = Terminal::start(&place, &["chat", "--nick", "cas"], &[]);
+    cas.await_text("you are cas in lobby");
+    host.type_line("/quit");
+    host.end().with(0);
+    bob.err.await_line("the server has shut down");
+    cas.await_text("(or /host)");
+    cas.press("/host\r");
+    cas.await_text("this chat hosts it");
+    bob.err.await_line("connected again as bob, in lobby");
+    bob.type_line("still here");
+    cas.await_text("still here");
+    cas.press("/quit\r");
+    assert_eq!(cas.end().code(), Some(0));
+    // And in line mode.
+    bob.err.await_line("the server has shut down");
+    bob.type_line("/host");
+    bob.err.await_line("this chat hosts it");
+    bob.err.await_line("connected again as bob, in lobby");
+    bob.close();
+    bob.end().with(0);
 }
 
 #[test]

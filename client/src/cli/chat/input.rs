@@ -10,6 +10,8 @@ pub(crate) enum Typed {
     Nothing,
     Command(Command),
     Help,
+    /// Host a server, since there is none any more.
+    Host,
     Quit,
 }
 
@@ -25,6 +27,7 @@ plain text         say it to the room
 /nick NICK         change your nick
 /leave             leave the room
 /ping              how fast the server answers
+/host              host a server here when the last one has gone
 /quit              leave for good (also Ctrl-D, Ctrl-C)
 //text             say \"/text\"
 Ctrl-R             show again what you are typing when a line came between";
@@ -70,6 +73,7 @@ pub(crate) fn parse(line: &str) -> Result<Typed, String> {
         "leave" | "part" => Typed::Command(Command::Leave),
         "nick" => Typed::Command(Command::Nick { nick: word("a nick")? }),
         "ping" => Typed::Command(Command::Ping),
+        "host" => Typed::Host,
         "quit" | "exit" | "q" => Typed::Quit,
         "help" | "h" | "?" => Typed::Help,
         _ => {
@@ -128,9 +132,10 @@ mod tests {
 
     #[test]
     fn help_names_every_command() {
-        for verb in
-            ["join", "dm", "msg", "me", "say", "who", "list", "history", "nick", "leave", "ping", "quit"]
-        {
+        for verb in [
+            "join", "dm", "msg", "me", "say", "who", "list", "history", "nick", "leave", "ping", "host",
+            "quit",
+        ] {
             assert!(HELP.contains(&format!("/{verb}")), "{verb}");
         }
     }

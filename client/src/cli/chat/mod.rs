@@ -1,6 +1,7 @@
 //! `halyard chat`: the application on a terminal, line mode elsewhere.
 
 pub(crate) mod app;
+mod host;
 mod input;
 mod screen;
 mod talk;
@@ -11,18 +12,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::{io, thread};
 
-use halyard_client::{Client, ClientOptions, ConnectError, ServerName};
-use halyard_server::{Config, Server, StartError};
+use halyard_client::{Client, ServerName};
 
 use super::config;
 use super::connect::{LEAVE_TIMEOUT, NickArgs};
-use super::exit::{Ended, Exit, Failure, Result};
+use super::exit::{Failure, Result};
 use super::lines::Lines;
 use super::out::note;
-use super::show::plural;
 use super::signals;
 use super::values::name;
-use super::visible::visible;
+use host::Host;
 use talk::{Input, Talk};
 
 /// What waits between the threads that read and the one that shows.
@@ -33,7 +32,8 @@ const INPUTS: usize = 256;
 /// On a terminal this is an application with a window a room; with --plain, without a terminal or with TERM=dumb it
 /// is one room, a line at a time.
 ///
-/// If no server of that name runs, this chat hosts one for as long as it lasts, and says so.
+/// If no server of that name runs, this chat hosts one for as long as it lasts, and says so. When a server goes, /host
+/// makes this chat the next one.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The rooms to begin in [default: lobby, or what the configuration says]
@@ -63,14 +63,11 @@ pub(crate) fn run(server: ServerName, args: Args) -> Result {
     if plain && rooms.len() > 1 {
         note(&format!("line mode is in one room at a time: {}", rooms[0]));
     }
-    let (client, host) = connect_or_host(&options)?;
-    let client = Arc::new(client);
+    let host = Arc::new(Host::new(options.server().clone()));
+    let client = Arc::new(host.connect(&options)?);
     let mut notes = Vec::new();
-    if host.is_some() {
-        notes.push(format!(
-            "no server \"{}\" is running: this chat hosts it while it lasts",
-            options.server()
-        ));
+    if host.is_hosting() {
+        notes.push(host.to_string());
     }
     if client.nick() != options.nick() {
         notes.push(format!(
@@ -81,19 +78,12 @@ pub(crate) fn run(server: ServerName, args: Args) -> Result {
     }
     let ended = if plain {
         notes.iter().for_each(|text| note(text));
-        talk(&client, &rooms[0])
+        talk(&client, &host, &rooms[0])
     } else {
-        app::run(&client, options.server().as_str(), &rooms, config, notes)
+        app::run(&client, &host, options.server().as_str(), &rooms, config, notes)
     };
     let left = client.quit_within(LEAVE_TIMEOUT);
-    if let Some(server) = host {
-        let others = server.stats().clients;
-        server.stop();
-        if others > 0 {
-            let who = plural(others as u64, "other client", "other clients");
-            note(&format!("the server that this chat hosted has ended; {who} lost it"));
-        }
-    }
+    host.end();
     let exit = ended?;
     left?;
     Ok(exit)
@@ -105,7 +95,7 @@ pub(crate) fn is_terminal() -> bool {
     obeys && io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
-fn talk(client: &Arc<Client>, room: &str) -> Result {
+fn talk(client: &Arc<Client>, host: &Host, room: &str) -> Result {
     let (inputs, all) = sync_channel(INPUTS);
     let interrupts = inputs.clone();
     signals::on_end(move |_| {
@@ -123,7 +113,7 @@ fn talk(client: &Arc<Client>, room: &str) -> Result {
         }
         let _ = inputs.send(Input::Over);
     })?;
-    Talk::new(client, room)?.run(&all)
+    Talk::new(client, host, room)?.run(&all)
 }
 
 pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
@@ -143,25 +133,4 @@ fn read_lines(inputs: &SyncSender<Input>) {
             return;
         }
     }
-}
-
-/// Connects, to a server of this process if there is no other.
-fn connect_or_host(options: &ClientOptions) -> Result<(Client, Option<Server>)> {
-    let mut host = None;
-    // Several chats may start at once: one of them gets the name, the others find its server the next time round.
-    for _ in 0..100 {
-        match Client::connect(options) {
-            Err(ConnectError::NoServer { .. }) if host.is_none() => {}
-            Err(error) => return Err(error.into()),
-            Ok(client) => return Ok((client, host)),
-        }
-        match Server::start(Config { name: options.server().clone(), ..Config::default() }) {
-            Ok(server) => {
-                host = Some(server);
-            }
-            Err(StartError::Held { .. }) => thread::sleep(std::time::Duration::from_millis(20)),
-            Err(error) => return Err(Ended::with(Exit::TryAgain, visible(&error.to_string())).into()),
-        }
-    }
-    Err(ConnectError::NoServer { server: options.server().clone() }.into())
 }

@@ -9,6 +9,7 @@ use halyard_client::{
     Ack, Answer, Client, Command, CommandError, Entry, Event, Kind, Loss, Message, Refusal,
 };
 
+use super::host::Host;
 use super::input::{HELP, Typed, parse};
 use super::screen::Screen;
 use crate::cli::exit::{Ended, Exit, Failure, Result};
@@ -33,6 +34,7 @@ pub(super) enum Input {
 
 pub(super) struct Talk<'a> {
     client: &'a Client,
+    host: &'a Host,
     screen: Screen,
     show: Show,
     /// Commands without an answer yet.
@@ -45,9 +47,10 @@ pub(super) struct Talk<'a> {
 }
 
 impl<'a> Talk<'a> {
-    pub(super) fn new(client: &'a Client, room: &str) -> Result<Self> {
+    pub(super) fn new(client: &'a Client, host: &'a Host, room: &str) -> Result<Self> {
         let mut talk = Self {
             client,
+            host,
             screen: Screen::new(),
             show: Show::for_stdout(),
             asked: HashMap::new(),
@@ -111,7 +114,8 @@ impl<'a> Talk<'a> {
                     self.screen.keep_typed();
                 }
                 if !self.client.is_connected() {
-                    self.screen.note("there is no server now; this is sent when one is back");
+                    self.screen
+                        .note("there is no server now; this is sent when one is back (/host makes one here)");
                 }
                 self.ask(command)?;
             }
@@ -119,6 +123,14 @@ impl<'a> Talk<'a> {
             Ok(Typed::Help) => {
                 self.screen.keep_typed();
                 self.screen.note(HELP);
+            }
+            Ok(Typed::Host) => {
+                self.screen.keep_typed();
+                let came_of_it = match self.client.is_connected() {
+                    true => "there is a server: this is for when it has gone".to_owned(),
+                    false => self.host.start_in_words().unwrap_or_else(|why| why),
+                };
+                self.screen.note(&came_of_it);
             }
             Ok(Typed::Quit) => return Ok(true),
             Err(why) => {

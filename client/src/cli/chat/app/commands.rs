@@ -1,13 +1,13 @@
 //! What a line typed into the application means.
 
-use super::state::{App, Effect, Overlay, Why};
+use super::state::{App, Effect, Link, Overlay, Why};
 use super::window::{Membership, Pending, Place};
 use crate::cli::chat::input::{Typed, parse};
 use crate::cli::script::split;
 use halyard_client::Command;
 
 /// Every command: name, what stands behind it, what it does.
-pub(crate) const COMMANDS: [(&str, &str, &str); 22] = [
+pub(crate) const COMMANDS: [(&str, &str, &str); 23] = [
     ("join", "ROOM", "enter a room in a window of its own"),
     ("leave", "", "leave the room and close its window"),
     ("close", "", "close this window"),
@@ -25,6 +25,7 @@ pub(crate) const COMMANDS: [(&str, &str, &str); 22] = [
     ("ring", "", "your reply ring, the control ring and their semaphores, live"),
     ("stats", "", "what this client has seen"),
     ("ping", "", "how fast the server answers"),
+    ("host", "", "host a server here when the last one has gone"),
     ("mouse", "", "the wheel scrolls; off, so that the mouse selects, by default"),
     ("bare", "", "bare text, to select and copy"),
     ("clear", "", "empty this window"),
@@ -93,6 +94,10 @@ impl App {
         match parse(line) {
             Ok(Typed::Nothing) => {}
             Ok(Typed::Help) => self.show(Overlay::Help),
+            Ok(Typed::Host) if self.link == Link::Up => {
+                self.error("there is a server: /host is for when it has gone");
+            }
+            Ok(Typed::Host) => effects.push(Effect::Host),
             Ok(Typed::Quit) => effects.push(Effect::Quit),
             Ok(Typed::Command(Command::Say { text, action })) => self.talk(&text, action, effects),
             Ok(Typed::Command(command)) => {

@@ -33,6 +33,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signal_hook::consts::SIGWINCH;
 use signal_hook::iterator::Signals;
 
+use super::host::Host;
 use crate::cli::clock::Clock;
 use crate::cli::config::Config;
 use crate::cli::exit::{Ended, Exit, Failure, Result};
@@ -62,6 +63,8 @@ pub(super) enum Msg {
     Over(usize),
     /// A companion for this room, or why there is none.
     Opened(String, std::result::Result<Box<Client>, ConnectError>),
+    /// What came of hosting a server, in words.
+    Hosted(std::result::Result<String, String>),
     Signal,
     Resize,
 }
@@ -69,6 +72,7 @@ pub(super) enum Msg {
 /// Talks until somebody or something ends it.
 pub(super) fn run(
     client: &Arc<Client>,
+    host: &Arc<Host>,
     server: &str,
     rooms: &[String],
     config: Config,
@@ -110,7 +114,7 @@ pub(super) fn run(
     if rooms.len() > 1 {
         app.look_at(1);
     }
-    let mut program = Program { app, sessions: &mut sessions, tty: &mut tty };
+    let mut program = Program { app, host, sessions: &mut sessions, tty: &mut tty };
     let ended = program.start(effects).and_then(|()| program.serve(&inbox));
     drop(tty);
     sessions.end();
@@ -119,6 +123,7 @@ pub(super) fn run(
 
 struct Program<'a> {
     app: App,
+    host: &'a Arc<Host>,
     sessions: &'a mut Sessions,
     tty: &'a mut Tty,
 }
@@ -187,6 +192,14 @@ impl Program<'_> {
                 self.app.not_opened(&room, &why.to_string());
                 Vec::new()
             }
+            Msg::Hosted(Ok(text)) => {
+                self.app.notice(self.app.current, text);
+                Vec::new()
+            }
+            Msg::Hosted(Err(why)) => {
+                self.app.error(why);
+                Vec::new()
+            }
             Msg::Resize => {
                 self.resize();
                 Vec::new()
@@ -250,6 +263,7 @@ impl Program<'_> {
                     self.tty.bare(&text).map_err(terminal_failed)?;
                 }
                 Effect::Suspend => self.tty.suspend().map_err(terminal_failed)?,
+                Effect::Host => self.sessions.host(Arc::clone(self.host))?,
                 Effect::Quit => return Ok(Some(Exit::Done.into())),
             }
         }

@@ -11,6 +11,7 @@ use halyard_ring::{RingName, RingView};
 use super::state::{App, Asked, Why};
 use super::window::Place;
 use super::{Msg, quit_aside};
+use crate::cli::chat::host::Host;
 use crate::cli::exit::Result;
 use crate::cli::inspect::draw::draw;
 use crate::cli::ls::paint::Paint;
@@ -57,6 +58,14 @@ impl Sessions {
         super::super::spawn("halyard-open", move || {
             let opened = first.companion().map(Box::new);
             let _ = to_loop.send(Msg::Opened(room, opened));
+        })
+    }
+
+    /// Hosts a server, on a thread of its own: it may have to take over what a dead one left.
+    pub(super) fn host(&self, host: Arc<Host>) -> Result<()> {
+        let to_loop = self.to_loop.clone();
+        super::super::spawn("halyard-host", move || {
+            let _ = to_loop.send(Msg::Hosted(host.start_in_words()));
         })
     }
 

@@ -40,6 +40,8 @@ pub(crate) enum Effect {
     /// Show the window as bare text, outside the layout.
     Bare,
     Suspend,
+    /// Host a server.
+    Host,
     Quit,
 }
 

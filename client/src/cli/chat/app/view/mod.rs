@@ -195,7 +195,7 @@ fn draw_status(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let window = app.window();
     let link = match &app.link {
         Link::Up => "●".to_owned(),
-        Link::Down(_) => "○ no server, looking for it".to_owned(),
+        Link::Down(_) => "○ no server, looking for it (or /host)".to_owned(),
         Link::Over(_) => "✕ over".to_owned(),
     };
     let latest = match app.latency.last_ns {
