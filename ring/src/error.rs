@@ -3,6 +3,7 @@
 use core::fmt;
 use std::io;
 
+use crate::name::RingName;
 use crate::process::ProcessId;
 use crate::protocol::Damage;
 
@@ -96,6 +97,18 @@ pub enum OpenError {
         /// What it answered.
         source: io::Error,
     },
+}
+
+impl OpenError {
+    /// What a segment's file not opening means.
+    pub(crate) fn of(error: io::Error, name: &RingName) -> Self {
+        let name = name.segment();
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::NotFound { name },
+            io::ErrorKind::UnexpectedEof => Self::NotReady { name },
+            _ => Self::Os { what: "open", name, source: error },
+        }
+    }
 }
 
 impl fmt::Display for OpenError {

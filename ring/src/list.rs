@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 
 use crate::name::{PREFIX, RingName};
-use crate::ring::remove_names;
 use crate::segment::{self, Creator};
 use crate::semaphore::Semaphore;
 
@@ -83,4 +82,11 @@ pub fn remove_dead(name: &RingName) -> io::Result<Removal> {
             Ok(Removal::Removed)
         }
     }
+}
+
+/// Removes all of a ring's names, the segment's last.
+pub(crate) fn remove_names(name: &RingName) {
+    let _ = Semaphore::unlink(&name.ready());
+    let _ = Semaphore::unlink(&name.space());
+    let _ = segment::unlink(name);
 }

@@ -35,7 +35,7 @@ impl Mender {
     /// # Errors
     /// As `Ring::open`, but any record size will do.
     pub fn open(name: &RingName) -> Result<Self, OpenError> {
-        let mapping = Mapping::open(name).map_err(|error| crate::ring::open_error(error, name))?;
+        let mapping = Mapping::open(name).map_err(|error| OpenError::of(error, name))?;
         let (shape, _) = check_header(&mapping, name, None)?;
         let barriers = Barriers::new(check_can_join(&mapping, name)?);
         let open = |semaphore: String| {

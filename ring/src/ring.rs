@@ -154,7 +154,7 @@ impl<R: Record> Ring<R> {
     /// the field that differs, [`OpenError::Os`] for the rest.
     pub fn open(name: &RingName) -> Result<Self, OpenError> {
         let () = Self::CHECK;
-        let mapping = Mapping::open(name).map_err(|error| open_error(error, name))?;
+        let mapping = Mapping::open(name).map_err(|error| OpenError::of(error, name))?;
         let (shape, grace) = check_header(&mapping, name, Some(size_of::<R>()))?;
         let barriers = Barriers::new(check_can_join(&mapping, name)?);
         let open = |semaphore: String| {
@@ -388,22 +388,6 @@ fn fill(region: &Region, options: &RingOptions, asymmetric: bool) {
     words.asymmetric.store(u32::from(asymmetric), Ordering::Relaxed);
     header.consumer.head.store(options.first, Ordering::Relaxed);
     words.status.store(STATUS_READY, Ordering::Release);
-}
-
-pub(crate) fn open_error(error: io::Error, name: &RingName) -> OpenError {
-    let name = name.segment();
-    match error.kind() {
-        io::ErrorKind::NotFound => OpenError::NotFound { name },
-        io::ErrorKind::UnexpectedEof => OpenError::NotReady { name },
-        _ => OpenError::Os { what: "open", name, source: error },
-    }
-}
-
-/// Removes all of a ring's names, the segment's last.
-pub(crate) fn remove_names(name: &RingName) {
-    let _ = Semaphore::unlink(&name.ready());
-    let _ = Semaphore::unlink(&name.space());
-    let _ = segment::unlink(name);
 }
 
 fn ignore_missing(result: io::Result<()>) -> io::Result<()> {

@@ -12,7 +12,6 @@ use crate::memory::Memory;
 use crate::name::RingName;
 use crate::options::{Mode, RingKind, RingOptions};
 use crate::process::{ProcessId, pid_namespace};
-use crate::ring::open_error;
 use crate::segment::{self, Creator, Mapping};
 use crate::semaphore::Semaphore;
 use crate::sync::{AtomicU64, Ordering};
@@ -132,7 +131,7 @@ impl RingView {
     /// # Errors
     /// As `Ring::open`, but any record size will do.
     pub fn open(name: &RingName) -> Result<Self, OpenError> {
-        let mapping = Mapping::open_read_only(name).map_err(|error| open_error(error, name))?;
+        let mapping = Mapping::open_read_only(name).map_err(|error| OpenError::of(error, name))?;
         let (shape, grace) = check_header(&mapping, name, None)?;
         Ok(Self { mapping, name: name.clone(), shape, grace, unused: Semaphore::unnamed(0) })
     }
