@@ -51,8 +51,28 @@ pub(super) fn await_leaving() {
     }
 }
 
-/// Connects a client that leaves cleanly when a signal ends the program.
-pub(crate) fn connect(options: &ClientOptions) -> Result<Arc<Client>> {
+/// A client that leaves cleanly however its command ends: who stays hears that somebody quit, not that somebody died.
+pub(crate) struct Visit(Arc<Client>);
+
+impl std::ops::Deref for Visit {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.0
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        // Whoever has quit has quit; without a server there is nobody to tell.
+        if self.0.is_connected() {
+            let _ = self.0.quit_within(LEAVE_TIMEOUT);
+        }
+    }
+}
+
+/// Connects a client that leaves cleanly, also when a signal ends the program.
+pub(crate) fn connect(options: &ClientOptions) -> Result<Visit> {
     let client = Arc::new(Client::connect(options)?);
     let leaving = Arc::clone(&client);
     signals::on_end(move |signal| {
@@ -61,5 +81,5 @@ pub(crate) fn connect(options: &ClientOptions) -> Result<Arc<Client>> {
         let _ = leaving.quit_within(LEAVE_TIMEOUT);
         std::process::exit(128 + signal);
     })?;
-    Ok(client)
+    Ok(Visit(client))
 }

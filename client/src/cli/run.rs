@@ -1,12 +1,11 @@
 //! `halyard run`: commands from a script or from another program.
 
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use halyard_client::{Client, Command, CommandError, Reconnect, ServerName};
+use halyard_client::{Command, CommandError, Reconnect, ServerName};
 
-use super::connect::{NickArgs, connect};
+use super::connect::{NickArgs, Visit, connect};
 use super::exit::{Ended, Exit, Failure, Result};
 use super::json::Line;
 use super::lines::Lines;
@@ -60,7 +59,7 @@ pub(crate) fn run(server: ServerName, args: Args) -> Result {
 }
 
 struct Run {
-    client: Arc<Client>,
+    client: Visit,
     printer: Printer,
     /// Commands that the server refused.
     failed: u64,

@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use halyard_client::{Client, ClientOptions, Command, CommandError, Event, Reconnect, ServerName};
+
+use halyard_ring::chat::check_text;
 
 use super::connect::{NickArgs, connect};
 use super::exit::{Ended, Exit, Failure, Result};
 use super::lines::Lines;
 use super::out::note;
-use super::show::connection;
+use super::show::{connection, plural};
 use super::values::{name, seconds};
 use super::visible::visible;
 
@@ -52,14 +53,16 @@ pub(crate) struct DmArgs {
 }
 
 pub(crate) fn say(server: ServerName, args: SayArgs) -> Result {
+    let text = text(&args.text)?;
     let client = connect(&options(&args.nick, server, args.patience))?;
     client.join(&args.room)?;
-    send(&client, args.patience, &args.text, |text| Command::Say { text, action: false })
+    send(&client, args.patience, text, |text| Command::Say { text, action: false })
 }
 
 pub(crate) fn dm(server: ServerName, args: DmArgs) -> Result {
+    let text = text(&args.text)?;
     let client = connect(&options(&args.nick, server, args.patience))?;
-    send(&client, args.patience, &args.text, |text| Command::Dm { to: args.to.clone(), text, action: false })
+    send(&client, args.patience, text, |text| Command::Dm { to: args.to.clone(), text, action: false })
 }
 
 fn options(nick: &NickArgs, server: ServerName, patience: Patience) -> ClientOptions {
@@ -67,14 +70,25 @@ fn options(nick: &NickArgs, server: ServerName, patience: Patience) -> ClientOpt
     nick.options(server, "").reconnect(Reconnect::Within(timeout)).answer_timeout(timeout)
 }
 
+/// The text on the command line, looked at before anybody is told that there is somebody.
+fn text(words: &[String]) -> Result<Option<String>> {
+    let text = (!words.is_empty()).then(|| words.join(" "));
+    if let Some(text) = &text {
+        check_text(text).map_err(CommandError::from)?;
+    }
+    Ok(text)
+}
+
 fn send(
-    client: &Arc<Client>,
+    client: &Client,
     patience: Patience,
-    words: &[String],
+    text: Option<String>,
     command: impl Fn(String) -> Command,
 ) -> Result {
     let mut batch = Batch { client, patience, lines: HashMap::new(), refused: 0 };
-    if words.is_empty() {
+    if let Some(text) = text {
+        batch.submit(0, command(text))?;
+    } else {
         let mut lines = Lines::new(io::stdin().lock());
         while let Some(line) = lines.next().map_err(|error| Failure::Io("read standard input", error))? {
             match line.text {
@@ -84,13 +98,12 @@ fn send(
                 Err(bad) => batch.refuse(line.number, &bad.to_string()),
             }
         }
-    } else {
-        let text = words.join(" ");
-        halyard_ring::chat::check_text(&text).map_err(CommandError::from)?;
-        batch.submit(0, command(text))?;
     }
     batch.finish()
 }
+
+/// How many lines that were not sent are named; a binary file has thousands.
+const REFUSALS_SHOWN: u64 = 10;
 
 /// Messages under way.
 struct Batch<'a> {
@@ -117,10 +130,10 @@ impl Batch<'_> {
     fn refuse(&mut self, line: u64, why: &str) {
         self.refused += 1;
         let why = visible(why);
-        if line == 0 {
-            note(&format!("not sent: {why}"))
-        } else {
-            note(&format!("line {line} not sent: {why}"))
+        match self.refused {
+            _ if line == 0 => note(&format!("not sent: {why}")),
+            ..=REFUSALS_SHOWN => note(&format!("line {line} not sent: {why}")),
+            _ => {}
         }
     }
 
@@ -154,6 +167,9 @@ impl Batch<'_> {
             open = self.lines.len();
         }
         self.look();
+        if let more @ 1.. = self.refused.saturating_sub(REFUSALS_SHOWN) {
+            note(&format!("{} not sent", plural(more, "more line", "more lines")));
+        }
         if !self.lines.is_empty() {
             return Err(self.unanswered());
         }
@@ -163,10 +179,7 @@ impl Batch<'_> {
 
     fn unanswered(&self) -> Failure {
         let count = self.lines.len();
-        let text = format!(
-            "the server did not confirm {}",
-            super::show::plural(count as u64, "message", "messages")
-        );
+        let text = format!("the server did not confirm {}", plural(count as u64, "message", "messages"));
         Ended::with(Exit::TryAgain, text).into()
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use halyard_client::{Event, Message, ServerName};
 
-use super::connect::{LEAVE_TIMEOUT, NickArgs, connect};
+use super::connect::{NickArgs, connect};
 use super::exit::{Ended, Exit, Failure, Result};
 use super::json::Line;
 use super::out::{Out, note};
@@ -77,7 +77,6 @@ pub(crate) fn run(server: ServerName, args: Args) -> Result {
             Err(over) => return Err(Ended::with(Exit::TryAgain, over.to_string()).into()),
         }
     };
-    let _ = client.quit_within(LEAVE_TIMEOUT);
     Ok(exit.into())
 }
 

@@ -1,5 +1,8 @@
 //! Exit codes, and what is said with them.
 
+use std::time::Duration;
+
+use halyard_client::{Client, Event, LeaveReason};
 use nix::sys::signal::Signal;
 
 use crate::util::Place;
@@ -126,4 +129,42 @@ fn help_is_complete() {
     for verb in ["JOIN room", "SAY text", "DM nick text", "WHO", "LEAVE", "QUIT"] {
         assert!(verbs.contains(verb), "{verbs}");
     }
+}
+
+/// Why each of the others left, until `nick` has.
+fn reasons(watcher: &Client, nick: &str) -> Vec<(String, LeaveReason)> {
+    let mut gone = Vec::new();
+    loop {
+        match watcher.recv_timeout(Duration::from_secs(60)).unwrap().expect("somebody to leave") {
+            Event::Left(who, why) => gone.push((who.nick, why)),
+            _ => continue,
+        }
+        if gone.last().is_some_and(|(who, _)| who == nick) {
+            return gone;
+        }
+    }
+}
+
+#[test]
+fn however_a_command_ends_who_stays_hears_that_it_quit() {
+    let place = Place::served();
+    let watcher = place.client("watcher");
+    watcher.join("lobby").unwrap();
+    place.run(&["run", "--nick", "wrong"], "JOIN lobby\nNONSENSE\n").with(2);
+    place.run(&["run", "--nick", "refused"], "JOIN lobby\nDM nobody hi\n").with(1);
+    place.run(&["tail", "--nick", "late", "-r", "lobby", "--timeout", "0"], "").with(124);
+    // Too long a text is seen before anybody is told of anything.
+    place.run(&["say", "--nick", "long", "-r", "lobby", &"x".repeat(5000)], "").with(2);
+    place.run(&["say", "--nick", "last", "-r", "lobby", "bye"], "").with(0);
+    let quit = |nick: &str| (nick.to_owned(), LeaveReason::Quit);
+    assert_eq!(reasons(&watcher, "last"), ["wrong", "refused", "late", "last"].map(quit));
+}
+
+#[test]
+fn of_many_lines_that_cannot_be_sent_the_first_are_named_and_the_rest_counted() {
+    let place = Place::served();
+    let ended = place.run(&["say", "-r", "lobby"], b"\xff\n".repeat(1000)).with(1);
+    let lines: Vec<&str> = ended.err.lines().collect();
+    assert_eq!((lines.len(), *lines.last().unwrap()), (11, "-- 990 more lines not sent"), "{ended:?}");
+    assert!(lines[9].starts_with("-- line 10 not sent: "), "{ended:?}");
 }
