@@ -2,6 +2,8 @@
 //! answers come from its standard output, a line each; a child whose input ends, ends.
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use nix::errno::Errno;
@@ -39,6 +41,14 @@ impl Child {
         let input = process.stdin.take();
         let output = BufReader::new(process.stdout.take().expect("standard output was asked for"));
         Ok(Self { process, input, output, role: role.to_owned() })
+    }
+
+    /// Starts another program that is killed when this one goes, however it does. A signal from the terminal does not
+    /// reach it: this program decides when it is to end.
+    pub(crate) fn become_program(program: &Path, arguments: &[String], role: &str) -> Result<Self, Failure> {
+        let mut command = Command::new("/proc/self/exe");
+        command.args(["child", "exec"]).arg(program).args(arguments).process_group(0);
+        Self::spawn(command, role)
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -115,6 +125,15 @@ impl Drop for Child {
 pub(crate) fn die_with_parent() {
     // Where it cannot be had, a child of a killed parent spins until somebody kills it too.
     let _ = set_pdeathsig(Signal::SIGKILL);
+}
+
+/// In a child: becomes another program that is killed when the parent goes.
+pub(crate) fn exec(program: &Path, arguments: &[String]) -> Result<(), Failure> {
+    die_with_parent();
+    Err(Failure::broke(
+        format_args!("starting {}", program.display()),
+        Command::new(program).args(arguments).exec(),
+    ))
 }
 
 /// In a child: the next order, `None` when there are no more.

@@ -240,7 +240,7 @@ impl Room {
         Ok(last)
     }
 
-    fn one_by_one(&mut self, text: &str, time: Duration) -> Result<Histogram<u64>, Failure> {
+    pub(crate) fn one_by_one(&mut self, text: &str, time: Duration) -> Result<Histogram<u64>, Failure> {
         let mut histogram = figures::histogram();
         let begun = Instant::now();
         // At least one, however little of the processor this process was given.
@@ -257,7 +257,7 @@ impl Room {
     }
 
     /// Deliveries a second while everybody reads.
-    fn stream(&mut self, text: &str, time: Duration) -> Result<f64, Failure> {
+    pub(crate) fn stream(&mut self, text: &str, time: Duration) -> Result<f64, Failure> {
         let window = window(self.capacity);
         let members = self.crowd.len();
         let (mut slowest, mut received) = (self.said, 0);

@@ -87,12 +87,22 @@ enum Command {
 /// What this program does when it has started itself as a child.
 #[derive(Subcommand, Debug)]
 enum ChildRole {
-    Echo { lines: PathBuf, cpu: usize },
+    Echo {
+        lines: PathBuf,
+        cpu: usize,
+    },
     Server,
-    Pump { cpu: String },
+    Pump {
+        cpu: String,
+    },
     Replay,
     Scale,
     Chaos,
+    Exec {
+        program: PathBuf,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 /// Runs the program on the process's arguments.
@@ -147,6 +157,7 @@ impl ChildRole {
             Self::Replay => replay::child(),
             Self::Scale => scale::child(),
             Self::Chaos => chaos::child(),
+            Self::Exec { program, arguments } => child::exec(program, arguments),
         }
     }
 }

@@ -16,6 +16,16 @@ pub(crate) enum Measured {
     Quantity(Quantity),
 }
 
+impl Measured {
+    /// For people.
+    pub(crate) fn label(&self) -> &str {
+        match self {
+            Self::Latency(series) => &series.label,
+            Self::Quantity(quantity) => &quantity.label,
+        }
+    }
+}
+
 impl From<Series> for Measured {
     fn from(series: Series) -> Self {
         Self::Latency(series)

@@ -107,12 +107,15 @@ fn peers_stand_beside_the_ring_and_the_cache_line_of_the_same_run() {
         return;
     }
     let _alone = PROCESSORS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    // Everything but the message queue, which a kernel may be without.
-    let peers = ["pipe", "unix", "seqpacket", "tcp", "eventfd", "raw-sync"];
+    // Everything but the message queues, which a kernel may be without.
+    let streams = ["pipe", "unix", "seqpacket", "tcp"];
+    let peers = [&streams[..], &["eventfd", "raw-sync"]].concat();
     let only = [&peers[..], &["in-process"]].concat().join(",");
     let figures = figures(&["peers", "--wait", "yield,block", "--only", &only]);
-    let trips: Vec<String> =
-        ["ring.yield", "ring.block"].iter().chain(&peers).map(|peer| format!("peers.{peer}")).collect();
+    let ids_of = |of: &str, which: &[&str]| {
+        let all = ["ring.yield", "ring.block"].into_iter().chain(which.iter().copied());
+        all.map(|peer| format!("peers.{of}{peer}")).collect::<Vec<_>>()
+    };
     let flows = [
         ("spsc.single", &["bare", "ring", "rtrb", "arrayqueue"][..]),
         ("spsc.batch64", &["bare", "ring", "rtrb"]),
@@ -122,7 +125,10 @@ fn peers_stand_beside_the_ring_and_the_cache_line_of_the_same_run() {
     let flows = flows
         .iter()
         .flat_map(|(kind, carriers)| carriers.iter().map(move |carrier| format!("peers.{kind}.{carrier}")));
-    let expected = ["line.threads".to_owned()].into_iter().chain(trips).chain(flows);
+    let floor = |id: &str| std::iter::once(id.to_owned());
+    let expected = floor("line.threads").chain(ids_of("", &peers));
+    let expected =
+        expected.chain(floor("peers.one-way.bare")).chain(ids_of("one-way.", &streams)).chain(flows);
     assert_eq!(ids(&figures), expected.collect::<Vec<_>>());
     // What is counted came back, or came, as it was sent: anything else ends the run.
     for (id, figure) in &figures {
@@ -134,22 +140,97 @@ fn peers_stand_beside_the_ring_and_the_cache_line_of_the_same_run() {
     }
 }
 
+/// Measures one peer that may not be there; then that must be said.
+fn measured_or_said(peer: &str, said: &str) {
+    let (output, left) =
+        run(&["peers", "--wait", "block", "--only", peer, "--rounds", "1", "--time", "4", "--json"]);
+    assert_eq!(left, Vec::<String>::new());
+    if output.status.success() {
+        let json = json(&output);
+        let figures = json["figures"].as_array().unwrap();
+        let own = figures.iter().find(|figure| figure["id"] == format!("peers.{peer}")).unwrap();
+        assert!(own["rounds"][0]["count"].as_u64() > Some(0), "{own}");
+    } else {
+        assert_eq!(output.status.code(), Some(69), "{output:?}");
+        assert!(text(&output.stderr).contains(said), "{output:?}");
+    }
+}
+
 #[test]
 fn a_message_queue_is_measured_or_its_absence_said() {
+    if two_processors() {
+        measured_or_said("mq", "message queue");
+        measured_or_said("sysv", "message queue");
+    }
+}
+
+#[test]
+fn iceoryx2_is_measured_or_how_to_build_it_in_is_said() {
+    if two_processors() {
+        let _alone = PROCESSORS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        measured_or_said("iceoryx2", "--features peers");
+        measured_or_said("iceoryx2-event", "--features peers");
+    }
+}
+
+#[test]
+fn a_broker_is_measured_beside_the_server_or_is_not_on_path() {
     if !two_processors() {
         return;
     }
-    let (output, _) =
-        run(&["peers", "--wait", "block", "--only", "mq", "--rounds", "1", "--time", "4", "--json"]);
-    if output.status.success() {
+    let _alone = PROCESSORS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    for broker in ["redis", "nats"] {
+        let (output, left) =
+            run(&["peers", "--only", broker, "--quick", "--rounds", "1", "--time", "4", "--json"]);
+        assert_eq!(left, Vec::<String>::new());
+        if !output.status.success() {
+            assert_eq!(output.status.code(), Some(69), "{output:?}");
+            assert!(text(&output.stderr).contains("is not on PATH"), "{output:?}");
+            continue;
+        }
         let json = json(&output);
-        let queue = json["figures"].as_array().unwrap().last().unwrap();
-        assert_eq!(queue["id"], "peers.mq");
-        assert!(queue["rounds"][0]["count"].as_u64() > Some(0), "{queue}");
-    } else {
-        assert_eq!(output.status.code(), Some(69), "{output:?}");
-        assert!(text(&output.stderr).contains("message queue"), "{output:?}");
+        let ids: Vec<&str> =
+            json["figures"].as_array().unwrap().iter().map(|figure| figure["id"].as_str().unwrap()).collect();
+        let of = |who: &str| ["loop", "delivery"].map(|part| format!("brokers.{who}.{part}"));
+        let fan = |part: &str| ["halyard", broker].map(|who| format!("brokers.{who}.16.{part}"));
+        let expected = ["relay.4.adaptive".to_owned()].into_iter().chain(of("halyard")).chain(of(broker));
+        let expected =
+            expected.chain(["brokers.copies.16.rate".to_owned()]).chain(fan("rate")).chain(fan("last"));
+        assert_eq!(ids, expected.collect::<Vec<_>>());
+        assert!(json["brokers"][0].as_str().is_some_and(|version| !version.is_empty()));
     }
+}
+
+#[test]
+fn brokers_that_are_not_on_path_are_named() {
+    if !two_processors() {
+        return;
+    }
+    let empty = tempfile::tempdir().unwrap();
+    for args in [&["peers", "--brokers", "--only", "pipe"][..], &["peers", "--only", "nats,pipe"]] {
+        let output = bench(args).env("PATH", empty.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(69), "{output:?}");
+        assert!(text(&output.stderr).contains("nats-server is not on PATH"), "{output:?}");
+    }
+}
+
+#[test]
+fn a_broker_that_does_not_start_says_why() {
+    use std::os::unix::fs::PermissionsExt as _;
+    if !two_processors() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("redis-server");
+    // It is given a folder for its log by `--dir`, the last option.
+    let script =
+        "#!/bin/sh\nwhile [ $# -gt 1 ]; do shift; done\necho 'no memory today' > \"$1/log\"\nexit 3\n";
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let path = format!("{}:/bin:/usr/bin", folder.path().display());
+    let output = bench(&["peers", "--only", "redis", "--quick"]).env("PATH", path).output().unwrap();
+    assert_eq!(output.status.code(), Some(69), "{output:?}");
+    assert!(text(&output.stderr).contains("no memory today"), "{output:?}");
 }
 
 #[test]

@@ -232,31 +232,53 @@ impl Chat {
         about
     }
 
-    /// One round: a server of its own, so that no other one's threads run meanwhile. `work` also gets its process.
     fn through_server<T>(
         &self,
         waiting: Waiting,
         work: impl FnOnce(&mut Sender, &mut Receiver, u32) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let needs = Needs {
-            clients: 8,
-            rooms: 8,
-            wait: waiting.name().to_owned(),
-            broadcasters: Some(1),
-            pin: self.common.pins().of_server(),
-            in_ring_order: false,
-        };
-        let host = Host::start(&needs, self.server_bin.as_deref().map(Path::new))?;
-        let options = ClientOptions::new(host.name().clone(), "sender").wait(waiting.wait());
-        let (mut sender, mut receiver) = session::connect(&options).doing("connecting to the server")?;
-        let joined = sender.join("bench").doing("joining a room")?;
-        await_join(&mut receiver, joined)?;
-        let measured = work(&mut sender, &mut receiver, host.pid());
-        sender.quit().doing("leaving the server")?;
-        drop((sender, receiver));
-        host.stop()?;
-        measured
+        through_server(waiting, self.common.pins().of_server(), self.server_bin.as_deref(), work)
     }
+}
+
+/// One round: a server of its own, so that no other one's threads run meanwhile. `work` also gets its process.
+fn through_server<T>(
+    waiting: Waiting,
+    pin: Option<Vec<usize>>,
+    bin: Option<&Path>,
+    work: impl FnOnce(&mut Sender, &mut Receiver, u32) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let needs = Needs {
+        clients: 8,
+        rooms: 8,
+        wait: waiting.name().to_owned(),
+        broadcasters: Some(1),
+        pin,
+        in_ring_order: false,
+    };
+    let host = Host::start(&needs, bin)?;
+    let options = ClientOptions::new(host.name().clone(), "sender").wait(waiting.wait());
+    let (mut sender, mut receiver) = session::connect(&options).doing("connecting to the server")?;
+    let joined = sender.join("bench").doing("joining a room")?;
+    await_join(&mut receiver, joined)?;
+    let measured = work(&mut sender, &mut receiver, host.pid());
+    sender.quit().doing("leaving the server")?;
+    drop((sender, receiver));
+    host.stop()?;
+    measured
+}
+
+/// One round of the closed loop through a server of its own whose threads are not pinned: the whole loop, and SAY to
+/// delivery.
+pub(crate) fn loop_through_server(
+    waiting: Waiting,
+    text: &str,
+    time: Duration,
+) -> Result<[Histogram<u64>; 2], Failure> {
+    let measured = through_server(waiting, Some(Vec::new()), None, |sender, receiver, _| {
+        closed_loop(sender, receiver, waiting, text, time)
+    })?;
+    Ok([measured.whole, measured.heard.delivery])
 }
 
 /// One round of the closed loop.

@@ -37,7 +37,7 @@ impl<R: Read, W: Write> End for Bytes<R, W> {
     }
 }
 
-fn to_bytes(message: &Message) -> [u8; BYTES] {
+pub(super) fn to_bytes(message: &Message) -> [u8; BYTES] {
     let mut bytes = [0; BYTES];
     for (chunk, word) in bytes.as_chunks_mut().0.iter_mut().zip(message) {
         *chunk = word.to_ne_bytes();
@@ -45,7 +45,7 @@ fn to_bytes(message: &Message) -> [u8; BYTES] {
     bytes
 }
 
-fn from_bytes(bytes: &[u8; BYTES]) -> Message {
+pub(super) fn from_bytes(bytes: &[u8; BYTES]) -> Message {
     let mut message = [0; 7];
     for (word, chunk) in message.iter_mut().zip(bytes.as_chunks().0) {
         *word = u64::from_ne_bytes(*chunk);

@@ -3,17 +3,13 @@
 use std::time::Duration;
 
 use halyard_ring::{Consumer, Producer, RingOptions, Wait};
-use hdrhistogram::Histogram;
 
-use super::trips::{self, End, Message};
+use super::trips::{End, Message, Work};
 use crate::failure::{Failure, While as _};
 use crate::record::Named;
 
 /// How long one record may take before the other side counts as gone.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Slots of each ring: what `hop` has.
-const CAPACITY: u32 = 64;
 
 struct RingEnd {
     producer: Producer<Message>,
@@ -32,9 +28,12 @@ impl End for RingEnd {
     }
 }
 
-/// Measures round trips through two rings.
-pub(super) fn trips(pair: [usize; 2], wait: Wait, time: Duration) -> Result<Histogram<u64>, Failure> {
-    let named = || Named::<Message>::create(&RingOptions::spsc(CAPACITY));
+/// Slots of a ring, at least: what `hop` has.
+const CAPACITY: u32 = 64;
+
+/// Does `work` with the ends of two rings whose threads wait so.
+pub(super) fn with<W: Work>(wait: Wait, work: W) -> Result<W::Output, Failure> {
+    let named = || Named::<Message>::create(&RingOptions::spsc(W::DEPTH.max(CAPACITY)));
     let (out, back) = (named()?, named()?);
     let end = |to: &Named<Message>, from: &Named<Message>| {
         let mut producer = to.ring().producer().doing("attaching to a ring")?;
@@ -43,5 +42,5 @@ pub(super) fn trips(pair: [usize; 2], wait: Wait, time: Duration) -> Result<Hist
         consumer.set_wait(wait);
         Ok(RingEnd { producer, consumer })
     };
-    trips::between(pair, [end(&out, &back)?, end(&back, &out)?], time)
+    work.with([end(&out, &back)?, end(&back, &out)?])
 }

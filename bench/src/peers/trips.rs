@@ -19,7 +19,7 @@ pub(super) type Message = Words<7>;
 pub(super) const BYTES: usize = size_of::<Message>();
 
 /// The first word of the message that ends an echo.
-const STOP: u64 = u64::MAX;
+pub(super) const STOP: u64 = u64::MAX;
 
 /// One end of a connection.
 pub(super) trait End {
@@ -44,8 +44,33 @@ impl<E: End + Send> Half for E {
     }
 }
 
-/// Measures round trips. The caller is pinned to the first processor; the echo gets the second.
-pub(super) fn between<H: Half>(
+/// What is done with the two ends of a connection.
+pub(super) trait Work {
+    type Output;
+
+    /// The most messages that are on their way at a time, one way.
+    const DEPTH: u32;
+
+    fn with<H: Half>(self, ends: [H; 2]) -> Result<Self::Output, Failure>;
+}
+
+/// Round trips for this long. The caller is pinned to the first processor; the echo gets the second.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trips {
+    pub(super) pair: [usize; 2],
+    pub(super) time: Duration,
+}
+
+impl Work for Trips {
+    type Output = Histogram<u64>;
+    const DEPTH: u32 = 1;
+
+    fn with<H: Half>(self, ends: [H; 2]) -> Result<Histogram<u64>, Failure> {
+        between(self.pair, ends, self.time)
+    }
+}
+
+fn between<H: Half>(
     pair: [usize; 2],
     [near, far]: [H; 2],
     time: Duration,
@@ -53,6 +78,7 @@ pub(super) fn between<H: Half>(
     let mut near = near.open()?;
     thread::scope(|scope| {
         let (ready, is_ready) = mpsc::channel();
+        let (over, is_over) = mpsc::channel::<()>();
         let echo = scope.spawn(move || {
             pin(&pair, 1)?;
             let mut end = far.open()?;
@@ -62,11 +88,13 @@ pub(super) fn between<H: Half>(
                 // Where the end of a connection does not show, whoever waits for a message wakes up by this one.
                 let _ = end.send([STOP; 7]);
             }
+            // What the other end has not taken yet may go with this one.
+            let _ = is_over.recv();
             echoed
         });
         // Not ready: the echo says why when it is joined.
         let measured = is_ready.recv().ok().map(|()| trips(&mut near, time));
-        drop(near);
+        drop((near, over));
         let echoed = echo.join().expect("a measurement does not panic");
         match measured {
             // After a failure on this side the echo's own is a consequence.

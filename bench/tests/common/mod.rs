@@ -24,10 +24,12 @@ pub(crate) fn run(args: &[&str]) -> (Output, Vec<String>) {
 /// What a run of this pid has in /dev/shm now: segments and semaphores.
 pub(crate) fn names_of(pid: u32) -> Vec<String> {
     let own = |name: &str| {
-        ["halyard.bench-", "sem.halyard.bench-", "sem.halyard-bench."].iter().any(|prefix| {
-            let rest = name.strip_prefix(prefix).and_then(|rest| rest.strip_prefix(&pid.to_string()));
-            rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
-        })
+        ["halyard.bench-", "sem.halyard.bench-", "sem.halyard-bench.", "halyard-bench-"].iter().any(
+            |prefix| {
+                let rest = name.strip_prefix(prefix).and_then(|rest| rest.strip_prefix(&pid.to_string()));
+                rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+            },
+        )
     };
     let entries = std::fs::read_dir("/dev/shm").unwrap();
     entries
