@@ -139,6 +139,10 @@ impl Subscriber {
         loop {
             match self.connection.socket.read(&mut self.buffer[self.to..]) {
                 Ok(0) => return Err(Failure::broke(doing(), "it hung up")),
+                // It had not read all that was sent to it.
+                Err(why) if why.kind() == ErrorKind::ConnectionReset => {
+                    return Err(Failure::broke(doing(), "it hung up"));
+                }
                 Ok(count) => {
                     self.to += count;
                     return Ok(true);
