@@ -147,8 +147,8 @@ impl Peers {
                 None => left_out.push(format!("{} is not on PATH", broker.program())),
             }
         }
-        let is_needed = |broker: &Broker| named.contains(broker) && broker.find().is_none();
-        if found.is_empty() && !all.is_empty() || named.iter().any(is_needed) {
+        let is_missing = |broker: &Broker| named.contains(broker) && broker.find().is_none();
+        if found.is_empty() && !all.is_empty() || named.iter().any(is_missing) {
             return Err(Failure::broke("measuring brokers", left_out.join(", ")));
         }
         for what in &left_out {

@@ -17,8 +17,13 @@ const LINEAR: f64 = 30.0;
 /// Bars for figures of one unit.
 pub(super) fn bars(document: &Document, figures: &[&Figure]) -> String {
     let values = || figures.iter().map(|figure| figure.value.median).filter(|value| *value > 0.0);
-    let most = figures.iter().map(|figure| figure.value.max).fold(0.0, f64::max);
-    let least = values().fold(f64::INFINITY, f64::min);
+    let floor_of = |figure: &Figure| {
+        document.floor_of(figure).filter(|floor| floor.unit == figure.unit).map(|floor| floor.value.median)
+    };
+    // A floor may stand in another section.
+    let floors = || figures.iter().filter_map(|figure| floor_of(figure)).filter(|floor| *floor > 0.0);
+    let most = figures.iter().map(|figure| figure.value.max).chain(floors()).fold(0.0, f64::max);
+    let least = values().chain(floors()).fold(f64::INFINITY, f64::min);
     if !least.is_finite() || most <= 0.0 {
         return String::new();
     }
@@ -43,7 +48,7 @@ pub(super) fn bars(document: &Document, figures: &[&Figure]) -> String {
             "<text x=\"{LEFT}\" y=\"{:.1}\">{}</text><rect class=\"{kind}\" x=\"{LEFT}\" y=\"{:.1}\" \
              width=\"{:.1}\" height=\"14\"/><line class=\"whisker\" x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{middle:.1}\" \
              y2=\"{middle:.1}\"/>",
-            top + 14.0,
+            top + 12.0,
             escape(&figure.label),
             top + 18.0,
             (end - LEFT).max(1.0),
@@ -56,8 +61,8 @@ pub(super) fn bars(document: &Document, figures: &[&Figure]) -> String {
                 svg,
                 "<line class=\"floor\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"><title>floor: \
                  {}</title></line>",
-                top + 15.0,
-                top + 35.0,
+                top + 16.0,
+                top + 34.0,
                 escape(&floor.label)
             );
         }
@@ -70,11 +75,14 @@ pub(super) fn bars(document: &Document, figures: &[&Figure]) -> String {
             escape(&figure.unit.show(figure.value.median))
         );
     }
-    svg += "</svg>";
-    if logarithmic {
-        svg += "<p class=\"note\">Logarithmic scale.</p>";
+    svg += "</svg><p class=\"note\">Bars: medians. Black: from the lowest round to the highest.";
+    if floors().next().is_some() {
+        svg += " Across: the floor.";
     }
-    svg
+    if logarithmic {
+        svg += " Logarithmic scale.";
+    }
+    svg + "</p>"
 }
 
 /// The stages of a message, one after the other: a bar for each group of figures whose ids are `GROUP.stage.NAME`.
@@ -125,4 +133,32 @@ pub(super) fn stages(document: &Document) -> String {
         );
     }
     html + "</ul>"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::samples::rates;
+
+    /// Where the first mark across a bar stands.
+    fn mark(svg: &str) -> f64 {
+        let from = svg.split("<line class=\"floor\" x1=\"").nth(1).expect("a mark");
+        from.split('"').next().unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn a_floor_of_another_section_is_inside_the_picture_and_beyond_the_bar() {
+        let document = rates().document();
+        // The half is measured against the ring, which stands elsewhere and is twice as high.
+        let svg = bars(&document, &[document.figure("half").unwrap()]);
+        let wide: f64 = svg.split("width=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap();
+        assert!((mark(&svg) - LEFT - 2.0 * wide).abs() < 0.2 && svg.contains("Across: the floor"), "{svg}");
+    }
+
+    #[test]
+    fn nothing_is_drawn_across_where_there_is_no_floor() {
+        let document = rates().document();
+        let svg = bars(&document, &[document.figure("raw").unwrap()]);
+        assert!(!svg.contains("class=\"floor\"") && !svg.contains("Across"), "{svg}");
+    }
 }

@@ -35,11 +35,11 @@ pub(super) enum Broker {
 impl Broker {
     pub(super) const ALL: [Self; 2] = [Self::Redis, Self::Nats];
 
-    /// Its name in ids and for people.
+    /// Its name for people; in ids it is in lower case.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Redis => "redis",
-            Self::Nats => "nats",
+            Self::Redis => "Redis",
+            Self::Nats => "NATS",
         }
     }
 

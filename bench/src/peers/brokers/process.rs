@@ -24,7 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A running server. It ends when this goes, or when this process is killed.
 pub(super) struct Server {
     broker: Broker,
-    /// `None` only while it is dropped.
     child: Child,
     address: Address,
     /// Its socket or its port file, its log; goes with it.
