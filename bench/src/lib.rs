@@ -22,7 +22,7 @@ mod floor;
 mod hop;
 mod host;
 mod interrupt;
-mod irc;
+pub mod irc;
 mod line;
 mod machine;
 mod peers;

@@ -59,6 +59,9 @@ pub mod faults;
 #[doc(hidden)]
 pub mod guards;
 #[cfg(not(loom))]
+#[doc(hidden)]
+pub mod hostile;
+#[cfg(not(loom))]
 mod inspect;
 #[cfg(not(loom))]
 mod list;

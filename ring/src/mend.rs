@@ -11,7 +11,7 @@ use crate::protocol::wake_after_death;
 use crate::region::Region;
 use crate::segment::Mapping;
 use crate::semaphore::Semaphore;
-use crate::view::{check_can_join, check_header};
+use crate::view::{Found, check_can_join, check_header};
 
 /// A ring opened to be put right, whatever records it carries. It attaches to nothing and touches no record; all that
 /// it does is what any user of the ring does when it meets the dead, so the living are not disturbed.
@@ -36,8 +36,10 @@ impl Mender {
     /// As `Ring::open`, but any record size will do.
     pub fn open(name: &RingName) -> Result<Self, OpenError> {
         let mapping = Mapping::open(name).map_err(|error| OpenError::of(error, name))?;
-        let (shape, _) = check_header(&mapping, name, None)?;
-        let barriers = Barriers::new(check_can_join(&mapping, name)?);
+        let segment = name.segment();
+        let found = Found::mapping(&mapping, &segment);
+        let (shape, _) = check_header(found, None)?;
+        let barriers = Barriers::new(check_can_join(found)?);
         let open = |semaphore: String| {
             Semaphore::open(&semaphore).map_err(|source| OpenError::Os {
                 what: "open",

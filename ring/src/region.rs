@@ -2,10 +2,10 @@
 #![expect(unsafe_code, reason = "turns offsets into references to atomics and pointers to records")]
 
 use std::alloc::{self, Layout};
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 use crate::barrier::Barriers;
-use crate::layout::{HEADER_WORDS, Header, OWNER_SIZE, OWNERS_OFFSET, Owner, SLOT_HEAD, Shape};
+use crate::layout::{HEADER_WORDS, Header, Identity, OWNER_SIZE, OWNERS_OFFSET, Owner, SLOT_HEAD, Shape};
 use crate::memory::Memory;
 use crate::segment::Mapping;
 use crate::semaphore::Semaphore;
@@ -15,7 +15,58 @@ use crate::sync::{AtomicU64, Ordering};
 /// What keeps the bytes alive.
 enum Backing {
     Mapping(Mapping),
-    Heap(Layout),
+    Heap(#[expect(dead_code, reason = "frees the bytes when it is dropped")] HeapBytes),
+}
+
+/// Heap memory, aligned as a mapping is.
+pub(crate) struct HeapBytes {
+    base: NonNull<u8>,
+    layout: Layout,
+}
+
+// SAFETY: owns its memory, as a Box does; it is reached as the Region has it.
+unsafe impl Send for HeapBytes {}
+// SAFETY: as above.
+unsafe impl Sync for HeapBytes {}
+
+impl HeapBytes {
+    /// Allocates zeroed memory.
+    ///
+    /// # Panics
+    /// If `len` is 0, or more than there can be.
+    fn zeroed(len: usize) -> Self {
+        assert!(len > 0, "no bytes");
+        let layout = Layout::from_size_align(len, 4096).expect("a ring's size is a valid layout");
+        // SAFETY: the layout is not of size zero.
+        let base = unsafe { alloc::alloc_zeroed(layout) };
+        let Some(base) = NonNull::new(base) else { alloc::handle_alloc_error(layout) };
+        Self { base, layout }
+    }
+
+    /// A copy of these bytes and not one more, but of no bytes one zero.
+    pub(crate) fn copy_of(bytes: &[u8]) -> Self {
+        let copy = Self::zeroed(bytes.len().max(1));
+        // SAFETY: freshly allocated for so many bytes.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), copy.base.as_ptr(), bytes.len()) };
+        copy
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.layout.size()
+    }
+
+    /// The header's first group; `None` if there is no room for a header.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        // SAFETY: page-aligned, long enough, initialised; made of atomics only, for which any bytes do.
+        (self.len() >= OWNERS_OFFSET).then(|| unsafe { &*self.base.cast::<Header>().as_ref().identity })
+    }
+}
+
+impl Drop for HeapBytes {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `zeroed` with this very layout, and nobody else knows the address.
+        unsafe { alloc::dealloc(self.base.as_ptr(), self.layout) };
+    }
 }
 
 /// A ring's bytes and its two semaphores.
@@ -55,12 +106,23 @@ impl Region {
 
     /// Allocates zeroed heap memory of that shape.
     pub(crate) fn heap(shape: Shape, barriers: Barriers, ready: Semaphore, space: Semaphore) -> Self {
-        let layout = Layout::from_size_align(shape.total, 4096).expect("a ring's size is a valid layout");
-        // SAFETY: the layout is not of size zero: the header alone is larger.
-        let base = unsafe { alloc::alloc_zeroed(layout) };
-        let Some(base) = NonNull::new(base) else { alloc::handle_alloc_error(layout) };
+        Self::of_bytes(HeapBytes::zeroed(shape.total), shape, barriers, ready, space)
+    }
+
+    /// Takes heap memory whose size and header were checked against `shape`.
+    ///
+    /// # Panics
+    /// If it is smaller than the shape.
+    pub(crate) fn of_bytes(
+        bytes: HeapBytes,
+        shape: Shape,
+        barriers: Barriers,
+        ready: Semaphore,
+        space: Semaphore,
+    ) -> Self {
+        assert!(bytes.len() >= shape.total, "{} bytes for {}", bytes.len(), shape.total);
         let mask = u64::from(shape.capacity) - 1;
-        Self { base, shape, mask, barriers, ready, space, backing: Backing::Heap(layout) }
+        Self { base: bytes.base, shape, mask, barriers, ready, space, backing: Backing::Heap(bytes) }
     }
 
     /// The mapping, if there is one.
@@ -80,7 +142,8 @@ impl Region {
 
     /// Makes every slot free for its first position; for the creator, before anyone else can see the ring.
     pub(crate) fn format_slots(&self, first: u64) {
-        for position in first..first + u64::from(self.shape.capacity) {
+        for offset in 0..u64::from(self.shape.capacity) {
+            let position = first.wrapping_add(offset);
             self.state(position).store(State::free(position).0, Ordering::Relaxed);
         }
     }
@@ -90,6 +153,12 @@ impl Region {
         // SAFETY: the region is page-aligned and longer than the header, which is made of atomics and of bytes that
         // nobody uses; reading those of 4 bytes in pairs is a read that only tools make, of words that do not change.
         unsafe { self.base.cast().as_ref() }
+    }
+
+    /// An owner's entry as words.
+    pub(crate) fn owner_words(&self, number: u16) -> &[AtomicU64; OWNER_SIZE / 8] {
+        // SAFETY: as `header_words`: an entry is 64 bytes, 64-byte aligned, of atomics and of bytes that nobody uses.
+        unsafe { NonNull::from(self.owner(number)).cast().as_ref() }
     }
 
     #[inline]
@@ -173,14 +242,5 @@ impl Memory for Region {
     #[inline]
     fn space(&self) -> &Semaphore {
         &self.space
-    }
-}
-
-impl Drop for Region {
-    fn drop(&mut self) {
-        if let Backing::Heap(layout) = self.backing {
-            // SAFETY: allocated in `heap` with this very layout.
-            unsafe { alloc::dealloc(self.base.as_ptr(), layout) };
-        }
     }
 }

@@ -22,11 +22,11 @@ use crate::owners::{self, Reaped};
 use crate::process::{ProcessId, monotonic_ns, pid_namespace};
 use crate::producer::Producer;
 use crate::protocol;
-use crate::region::Region;
+use crate::region::{HeapBytes, Region};
 use crate::segment::{self, MakeError, Mapping};
 use crate::semaphore::{Semaphore, SemaphoreFile};
 use crate::sync::{Ordering, QuietU64};
-use crate::view::{check_can_join, check_header};
+use crate::view::{Found, check_can_join, check_header};
 
 /// What a segment's name ends in while it is made to take the place of another.
 const NEXT: &str = ".next";
@@ -155,8 +155,10 @@ impl<R: Record> Ring<R> {
     pub fn open(name: &RingName) -> Result<Self, OpenError> {
         let () = Self::CHECK;
         let mapping = Mapping::open(name).map_err(|error| OpenError::of(error, name))?;
-        let (shape, grace) = check_header(&mapping, name, Some(size_of::<R>()))?;
-        let barriers = Barriers::new(check_can_join(&mapping, name)?);
+        let segment = name.segment();
+        let found = Found::mapping(&mapping, &segment);
+        let (shape, grace) = check_header(found, Some(size_of::<R>()))?;
+        let barriers = Barriers::new(check_can_join(found)?);
         let open = |semaphore: String| {
             Semaphore::open(&semaphore).map_err(|source| OpenError::Os {
                 what: "open",
@@ -193,6 +195,16 @@ impl<R: Record> Ring<R> {
             None => [None, None],
         };
         Self { region: Arc::new(region), name, files, grace, record: PhantomData }
+    }
+
+    /// Takes bytes for a ring, as [`open`](Self::open) takes a file's.
+    pub(crate) fn of_bytes(bytes: HeapBytes) -> Result<Self, OpenError> {
+        let () = Self::CHECK;
+        let found = Found { identity: bytes.identity(), len: bytes.len(), name: "bytes" };
+        let (shape, grace) = check_header(found, Some(size_of::<R>()))?;
+        let barriers = Barriers::new(check_can_join(found)?);
+        let [ready, space] = [Semaphore::unnamed(0), Semaphore::unnamed(0)];
+        Ok(Self::with(Region::of_bytes(bytes, shape, barriers, ready, space), None, grace))
     }
 
     /// Attaches as a producer. Dropping the producer detaches it.
@@ -237,6 +249,10 @@ impl<R> Ring<R> {
             ignore_missing(segment::unlink(name))?;
         }
         Ok(())
+    }
+
+    pub(crate) fn region(&self) -> &Region {
+        &self.region
     }
 
     /// Whether the name still stands for this very ring: false after [`renew`](Self::renew), and when somebody removed

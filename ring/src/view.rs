@@ -16,15 +16,36 @@ use crate::segment::{self, Creator, Mapping};
 use crate::semaphore::Semaphore;
 use crate::sync::{AtomicU64, Ordering};
 
+/// Bytes that somebody gives out for a ring.
+#[derive(Clone, Copy)]
+pub(crate) struct Found<'a> {
+    /// `None` if they are too few for a header.
+    pub(crate) identity: Option<&'a Identity>,
+    pub(crate) len: usize,
+    /// What an error calls it.
+    pub(crate) name: &'a str,
+}
+
+impl<'a> Found<'a> {
+    pub(crate) fn mapping(mapping: &'a Mapping, name: &'a str) -> Self {
+        let len = mapping.len();
+        // SAFETY: the mapping is page-aligned and holds a header; that is made of atomics only, for which any bytes
+        // do, and is only loaded from here.
+        let identity =
+            (len >= OWNERS_OFFSET).then(|| unsafe { &*(*mapping.base().cast::<Header>()).identity });
+        Self { identity, len, name }
+    }
+}
+
 /// Checks a segment's header against its size and, if given, the record size that is expected. Every field is read
 /// once; what comes back is private and consistent.
 pub(crate) fn check_header(
-    mapping: &Mapping,
-    name: &RingName,
+    found: Found<'_>,
     record_size: Option<usize>,
 ) -> Result<(Shape, Duration), OpenError> {
+    let Found { identity, len, name } = found;
     let mismatch = |field, expected: u64, found: u64| OpenError::Mismatch {
-        name: name.segment(),
+        name: name.to_owned(),
         field,
         expected,
         found,
@@ -32,15 +53,12 @@ pub(crate) fn check_header(
     let check = |field, expected: u64, found: u64| {
         if expected == found { Ok(()) } else { Err(mismatch(field, expected, found)) }
     };
-    if mapping.len() < OWNERS_OFFSET {
-        return Err(mismatch("file size", OWNERS_OFFSET as u64, mapping.len() as u64));
-    }
-    // SAFETY: the mapping is page-aligned and holds a header; that is made of atomics only, for which any bytes do,
-    // and is only loaded from here.
-    let words: &Identity = unsafe { &(*mapping.base().cast::<Header>()).identity };
+    let Some(words) = identity else {
+        return Err(mismatch("file size", OWNERS_OFFSET as u64, len as u64));
+    };
     // Acquire meets the creator's Release: the fields below were written before.
     if words.status.load(Ordering::Acquire) != STATUS_READY {
-        return Err(OpenError::NotReady { name: name.segment() });
+        return Err(OpenError::NotReady { name: name.to_owned() });
     }
     check("magic", u64::from_ne_bytes(MAGIC), words.magic.load(Ordering::Relaxed))?;
     check(
@@ -77,20 +95,20 @@ pub(crate) fn check_header(
     check("slot stride", shape.stride as u64, u64::from(words.stride.load(Ordering::Relaxed)))?;
     check("slots offset", shape.slots_offset as u64, words.slots_offset.load(Ordering::Relaxed))?;
     check("total size", shape.total as u64, words.total_size.load(Ordering::Relaxed))?;
-    check("file size", shape.total as u64, mapping.len() as u64)?;
+    check("file size", shape.total as u64, len as u64)?;
     let grace = Duration::from_nanos(words.grace_ns.load(Ordering::Relaxed));
     Ok((shape, grace))
 }
 
 /// Refuses to take part in a ring from another pid namespace: whether an owner lives could not be told there, and a
 /// living one's slot might be taken from it. Returns whether the ring's sleepers call `membarrier`.
-pub(crate) fn check_can_join(mapping: &Mapping, name: &RingName) -> Result<bool, OpenError> {
-    // SAFETY: as in `check_header`, which has seen that the mapping is long enough.
-    let words: &Identity = unsafe { &(*mapping.base().cast::<Header>()).identity };
+pub(crate) fn check_can_join(found: Found<'_>) -> Result<bool, OpenError> {
+    let Some(words) = found.identity else { return Ok(false) };
+    let name = found.name;
     let (ours, found) = (pid_namespace(), words.pid_namespace.load(Ordering::Relaxed));
     if ours != found && ours != 0 && found != 0 {
         return Err(OpenError::Mismatch {
-            name: name.segment(),
+            name: name.to_owned(),
             field: "pid namespace",
             expected: ours,
             found,
@@ -132,7 +150,7 @@ impl RingView {
     /// As `Ring::open`, but any record size will do.
     pub fn open(name: &RingName) -> Result<Self, OpenError> {
         let mapping = Mapping::open_read_only(name).map_err(|error| OpenError::of(error, name))?;
-        let (shape, grace) = check_header(&mapping, name, None)?;
+        let (shape, grace) = check_header(Found::mapping(&mapping, &name.segment()), None)?;
         Ok(Self { mapping, name: name.clone(), shape, grace, unused: Semaphore::unnamed(0) })
     }
 
@@ -167,7 +185,7 @@ impl RingView {
     /// Whether the ring was made in another pid namespace: then the pids in it mean nothing here.
     #[must_use]
     pub fn is_foreign(&self) -> bool {
-        check_can_join(&self.mapping, &self.name).is_err()
+        check_can_join(Found::mapping(&self.mapping, &self.name.segment())).is_err()
     }
 
     /// The grace that the ring was made with.

@@ -18,7 +18,7 @@ use self::clock::Stamp;
 /// How a log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Format {
+pub enum Format {
     /// `[hh:mm] <nick> text`, as the public #ubuntu logs are
     Ubuntu,
     /// irssi's default
@@ -71,39 +71,64 @@ type Parsed<'a> = (Option<Stamp>, Said<'a>);
 
 /// One line of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// From 1.
-    pub(crate) line: u32,
+    pub line: u32,
     /// Milliseconds since the log's first line.
-    pub(crate) at_ms: u64,
-    pub(crate) what: What,
+    pub at_ms: u64,
+    /// What it says.
+    pub what: What,
 }
 
 /// What happened, in a form to keep; see [`Said`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum What {
-    Message { nick: String, text: String, action: bool },
-    Joined { nick: String },
-    Left { nick: String },
-    Renamed { old: String, new: String },
+pub enum What {
+    /// A message, or an action (`* nick waves`).
+    Message {
+        /// Who said it.
+        nick: String,
+        /// What was said, or what the nick does.
+        text: String,
+        /// Whether it is an action.
+        action: bool,
+    },
+    /// Someone came.
+    Joined {
+        /// Who.
+        nick: String,
+    },
+    /// Someone left the room, quit or was kicked.
+    Left {
+        /// Who.
+        nick: String,
+    },
+    /// Someone took another nick.
+    Renamed {
+        /// The former one.
+        old: String,
+        /// The new one.
+        new: String,
+    },
 }
 
 /// A whole log.
 #[derive(Clone, Debug)]
-pub(crate) struct Log {
+pub struct Log {
     /// `None` if the file holds no line at all.
-    pub(crate) format: Option<Format>,
-    pub(crate) entries: Vec<Entry>,
-    pub(crate) lines: usize,
+    pub format: Option<Format>,
+    /// What is replayed.
+    pub entries: Vec<Entry>,
+    /// Lines that are not empty.
+    pub lines: usize,
     /// Lines that hold nothing to replay.
-    pub(crate) other: usize,
+    pub other: usize,
     /// Lines that were not UTF-8 and were read as Latin-1, as IRC programs do.
-    pub(crate) latin1: usize,
+    pub latin1: usize,
 }
 
 /// A line that the log's format does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BadLog {
+pub struct BadLog {
     line: usize,
     format: Option<Format>,
     text: String,
@@ -129,7 +154,7 @@ const SHOWN: usize = 80;
 ///
 /// # Errors
 /// [`BadLog`] for the first line that its format does not know.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Log, BadLog> {
+pub fn parse(bytes: &[u8]) -> Result<Log, BadLog> {
     let mut latin1 = 0;
     let lines: Vec<(usize, String)> = bytes
         .split(|&byte| byte == b'\n')

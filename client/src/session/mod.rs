@@ -31,6 +31,8 @@
 
 mod connect;
 mod heard;
+#[doc(hidden)]
+pub mod hostile;
 mod long;
 mod receiver;
 mod reply;

@@ -54,8 +54,7 @@ impl Reply {
         }
     }
 
-    /// Two rings of this process's own heap: for tests that play the server themselves.
-    #[cfg(test)]
+    /// Two rings of this process's own heap: for those who play the server themselves.
     pub(super) fn heap(capacity: u32) -> Self {
         let ring = Ring::heap(&RingOptions::spsc(capacity));
         let control = Ring::heap(&RingOptions::mpsc(16));

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use halyard_ring::chat::{ErrorCode, Kind, LeaveReason, LostBody, Record, WelcomeBody, flags, fragments};
+use halyard_ring::chat::{ErrorCode, Kind, LeaveReason, LostBody, Record, flags, fragments};
 use halyard_ring::{Consumer, Producer};
 
 use super::reply::Reply;
-use super::{Limits, Past, Receiver, Sender};
+use super::{Receiver, Sender, hostile};
 use crate::command::Command;
 use crate::error::SendError;
 use crate::event::{Event, Fault, Gap, Loss, Lost, Unusable};
@@ -21,32 +21,9 @@ struct Server {
 }
 
 fn session() -> (Server, Sender, Receiver) {
-    let reply = Arc::new(Reply::heap(64));
-    let mut welcome = Record::new(Kind::Welcome);
-    (welcome.number, welcome.client, welcome.generation) = (1, 7, 99);
-    let second = Duration::from_secs(1).as_nanos() as u64;
-    welcome.set_struct(&WelcomeBody {
-        heartbeat_ns: second,
-        hang_ns: 10 * second,
-        retry_ns: second,
-        text_max: 4096,
-        name_max: 32,
-        clients_max: 10,
-        rooms_max: 10,
-        policy_limit: 0,
-        server_pid: std::process::id(),
-        window: 64,
-        room_members_max: 10,
-    });
-    let limits = Limits::from(welcome.welcome());
-    let consumer = reply.ring().consumer().unwrap();
-    let receiver =
-        Receiver::new(consumer, Arc::clone(&reply), limits, &welcome, "ann".to_owned(), Past::new());
-    let producer = reply.control().producer().unwrap();
-    let sender = Sender::new(producer, Arc::clone(&reply), limits, 7, 99, 1, Duration::ZERO);
+    let hostile::Session { server: producer, sender, receiver, reply } = hostile::session(64);
     let commands = reply.control().consumer().unwrap();
-    let server = Server { producer: reply.ring().producer().unwrap(), commands, reply, next: 2 };
-    (server, sender, receiver)
+    (Server { producer, commands, reply, next: 2 }, sender, receiver)
 }
 
 impl Server {
