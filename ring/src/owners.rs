@@ -12,6 +12,9 @@ use crate::region::Region;
 use crate::state::State;
 use crate::sync::Ordering;
 
+/// How often an entry that others change meanwhile is tried to be had.
+const PATIENCE: u32 = 100;
+
 /// Number of the consumer's entry.
 pub(crate) const CONSUMER: u16 = 0;
 
@@ -54,19 +57,21 @@ pub(crate) fn attach_producer(region: &Region) -> Result<u16, AttachError> {
 /// Takes an entry of which there is only one, from nobody or from a dead process.
 fn attach_single(region: &Region, number: u16) -> Result<(), ProcessId> {
     let identity = &region.owner(number).identity;
+    let me = ProcessId::current().to_word();
     let mut now = identity.load(Ordering::Acquire);
-    loop {
+    for _ in 0..PATIENCE {
         if let Some(holder) = ProcessId::from_word(now)
             && holder.is_alive()
         {
             return Err(holder);
         }
-        let me = ProcessId::current().to_word();
         match identity.compare_exchange(now, me, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => return Ok(()),
             Err(other) => now = other,
         }
     }
+    // Only somebody who writes one dead process after the other there gets us here.
+    Err(ProcessId::from_word(now).unwrap_or_else(ProcessId::current))
 }
 
 /// Leaves an entry. The caller writes no slot under this number any more.

@@ -4,6 +4,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::time::Duration;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::Record;
 use crate::error::{PushError, Voided};
@@ -16,6 +17,10 @@ use crate::region::Region;
 use crate::slot::copy_in;
 use crate::sync::Ordering;
 use crate::wait::{Pace, Pacer, Wait};
+
+/// How often a record is written again whose slot the consumer took back meanwhile, which costs a producer that is
+/// stopped once a grace, and never ends if somebody only plays the consumer.
+const PATIENCE: u32 = 1000;
 
 /// The writing end of a ring. It belongs to one thread at a time; it may be sent to another.
 ///
@@ -84,12 +89,14 @@ impl<R: Record> Producer<R> {
     /// As [`try_push`](Self::try_push).
     #[inline]
     pub fn try_push_prefix(&mut self, record: &R, used: usize) -> Result<(), PushError<()>> {
-        loop {
+        for _ in 0..PATIENCE {
             let claimed = self.reserve()?;
             if self.finish(claimed, record, used) {
                 return Ok(());
             }
         }
+        // Somebody takes every slot from us that we claim.
+        Err(PushError::Full(()))
     }
 
     /// [`push_timeout`](Self::push_timeout) for the first `used` bytes.
@@ -115,10 +122,16 @@ impl<R: Record> Producer<R> {
             Err(PushError::Full(())) => {}
             other => return other,
         }
+        let began = Instant::now();
         loop {
-            let claimed = self.reserve_waiting(timeout)?;
+            let left = timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
+            let claimed = self.reserve_waiting(left)?;
             if self.finish(claimed, record, used) {
                 return Ok(());
+            }
+            // Passed over while it was written, and there is room: again, but not beyond the deadline.
+            if left == Some(Duration::ZERO) {
+                return Err(PushError::TimedOut(()));
             }
         }
     }
@@ -156,15 +169,21 @@ impl<R: Record> Producer<R> {
     /// # Errors
     /// [`PushError::Full`], [`PushError::Closed`], [`PushError::Corrupt`] or [`PushError::Truncated`] if not even the first went in.
     pub fn push_batch(&mut self, records: &[R]) -> Result<usize, PushError<()>> {
-        let mut pushed = 0;
+        let (mut pushed, mut passed_over) = (0, 0);
         let end = loop {
             let Some(record) = records.get(pushed) else { break Ok(()) };
+            if passed_over == PATIENCE {
+                break Err(PushError::Full(()));
+            }
             let claimed = match self.reserve() {
                 Ok(claimed) => claimed,
                 Err(error) => break Err(error),
             };
             copy_in(&*self.writer.memory, claimed.0, 0, record.as_bytes());
-            pushed += usize::from(self.publish(claimed).is_ok());
+            match self.publish(claimed) {
+                Ok(()) => pushed += 1,
+                Err(Voided) => passed_over += 1,
+            }
         };
         if pushed > 0 {
             self.writer.announce(pushed);

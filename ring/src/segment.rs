@@ -168,9 +168,15 @@ fn open_file(name: &RingName, access: OFlag) -> io::Result<File> {
 
 /// Refuses to map an empty file: its creator is at work, or died before it gave the file a size.
 fn options(file: &File) -> io::Result<MmapOptions> {
-    let len = file.metadata()?.len();
+    let found = file.metadata()?;
+    let len = found.len();
     if len == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    // Mapping it would allocate the rest, at this process's cost, for whoever can make a huge file that holds nothing.
+    if found.blocks().saturating_mul(512) < len {
+        let why = "not all of its pages are there: it was made without posix_fallocate, or cut and made longer again";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
     }
     let mut options = MmapOptions::new();
     options.len(usize::try_from(len).map_err(|_| io::ErrorKind::InvalidData)?).populate();

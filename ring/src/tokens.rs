@@ -12,13 +12,19 @@
 
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use nix::libc;
 
+use crate::process::monotonic_ns;
+
 /// One waiter in the word's high half.
 const WAITER: u64 = 1 << 32;
-/// `SEM_VALUE_MAX`.
+/// `SEM_VALUE_MAX`. The value has a bit more than that, so many posts at once at the maximum do not reach the waiters.
 const VALUE_MAX: u32 = i32::MAX as u32;
+/// How often a compare-and-swap is tried again where others can only make it fail now and then: for ever only if somebody
+/// writes what no user of a semaphore does.
+const PATIENCE: u32 = 1000;
 
 /// Whose threads sleep on the word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +42,10 @@ fn value(word: u64) -> u32 {
 /// Adds a token and wakes one waiter. At the maximum it only wakes.
 #[inline]
 pub(crate) fn post(word: &AtomicU64, scope: Scope) {
+    // One step, so that nobody who writes here meanwhile can keep us.
     let mut now = word.load(Ordering::Relaxed);
-    while value(now) < VALUE_MAX {
-        match word.compare_exchange_weak(now, now + 1, Ordering::Release, Ordering::Relaxed) {
-            Ok(_) => break,
-            Err(other) => now = other,
-        }
+    if value(now) < VALUE_MAX {
+        now = word.fetch_add(1, Ordering::Release);
     }
     if now >= WAITER {
         // Refused, there is nobody to wake.
@@ -58,7 +62,10 @@ pub(crate) fn try_wait(word: &AtomicU64) -> bool {
 /// Subtracts `what`, which begins with one token, if there is a token.
 fn take(word: &AtomicU64, what: u64) -> bool {
     let mut now = word.load(Ordering::Relaxed);
-    while value(now) > 0 {
+    for _ in 0..PATIENCE {
+        if value(now) == 0 {
+            return false;
+        }
         let next = now.wrapping_sub(what);
         match word.compare_exchange_weak(now, next, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => return true,
@@ -78,12 +85,19 @@ pub(crate) fn wait(word: &AtomicU64, scope: Scope, until: Option<&libc::timespec
         if take(word, WAITER + 1) {
             return true;
         }
-        // With a deadline in absolute time: signals and strange answers do not lengthen the wait.
-        if futex(word, scope, libc::FUTEX_WAIT_BITSET, 0, until) == Err(libc::ETIMEDOUT) {
+        // With a deadline in absolute time: signals and strange answers do not lengthen the wait. Where the word is never
+        // what it was a moment ago the kernel does not look at the deadline.
+        let timed_out = futex(word, scope, libc::FUTEX_WAIT_BITSET, 0, until) == Err(libc::ETIMEDOUT);
+        if timed_out || until.is_some_and(is_over) {
             word.fetch_sub(WAITER, Ordering::Relaxed);
             return false;
         }
     }
+}
+
+fn is_over(until: &libc::timespec) -> bool {
+    let until = Duration::new(until.tv_sec.max(0) as u64, until.tv_nsec as u32);
+    Duration::from_nanos(monotonic_ns()) >= until
 }
 
 fn futex(

@@ -10,6 +10,8 @@ mod full;
 mod scribbled;
 #[path = "hostile/truncated.rs"]
 mod truncated;
+#[path = "hostile/words.rs"]
+mod words;
 
 /// A child begins here. Started by the test runner itself it does nothing.
 #[test]

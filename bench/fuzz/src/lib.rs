@@ -45,17 +45,16 @@ pub struct Target {
 /// All targets.
 #[must_use]
 pub fn targets() -> Vec<Target> {
-    let mut all = vec![
+    vec![
         Target { name: "segment", run: segment::run, seeds: segment::seeds, mutations: 20_000 },
         Target { name: "slots", run: slots::run, seeds: slots::seeds, mutations: 20_000 },
         Target { name: "record", run: record::run, seeds: record::seeds, mutations: 20_000 },
         Target { name: "fragments", run: fragments::run, seeds: fragments::seeds, mutations: 20_000 },
-    ];
-    #[cfg(feature = "programs")]
-    all.extend([
+        #[cfg(feature = "programs")]
         Target { name: "commands", run: commands::run, seeds: commands::seeds, mutations: 4000 },
+        #[cfg(feature = "programs")]
         Target { name: "replies", run: replies::run, seeds: replies::seeds, mutations: 10_000 },
+        #[cfg(feature = "programs")]
         Target { name: "log", run: log::run, seeds: log::seeds, mutations: 20_000 },
-    ]);
-    all
+    ]
 }

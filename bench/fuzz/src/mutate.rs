@@ -6,7 +6,7 @@ pub struct Random(pub u64);
 
 impl Random {
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -15,7 +15,7 @@ impl Random {
 
     /// A number below `end`; 0 if that is 0.
     pub fn below(&mut self, end: usize) -> usize {
-        if end == 0 { 0 } else { (self.next() % end as u64) as usize }
+        if end == 0 { 0 } else { (self.draw() % end as u64) as usize }
     }
 }
 
@@ -32,7 +32,7 @@ pub fn mutate(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8]) {
         let end = (at + 1 + random.below(16)).min(bytes.len());
         match random.below(8) {
             0 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
-            1 if at < bytes.len() => bytes[at] = random.next() as u8,
+            1 if at < bytes.len() => bytes[at] = random.draw() as u8,
             2 => {
                 let edge = EDGES[random.below(EDGES.len())].to_le_bytes();
                 let width = (1 << random.below(4)).min(bytes.len() - at);
@@ -40,7 +40,7 @@ pub fn mutate(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8]) {
             }
             3 if at < end => drop(bytes.drain(at..end)),
             4 => {
-                let more: Vec<u8> = (0..1 + random.below(16)).map(|_| random.next() as u8).collect();
+                let more: Vec<u8> = (0..1 + random.below(16)).map(|_| random.draw() as u8).collect();
                 bytes.splice(at..at, more);
             }
             5 => {

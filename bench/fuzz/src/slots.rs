@@ -51,11 +51,11 @@ impl Numbered for [u8; 3] {
 impl Numbered for halyard_ring::chat::Record {
     fn numbered(number: u64) -> Self {
         let mut record = Self::new(halyard_ring::chat::Kind::Ping);
-        record.delivered_ns = number;
+        record.number = number;
         record
     }
     fn number(&self) -> u64 {
-        self.delivered_ns
+        self.number
     }
 }
 
@@ -108,7 +108,7 @@ impl<R: Numbered> Stage<R> {
             holes: false,
             pushed,
             next: 1,
-            sleeps: 8,
+            sleeps: 2,
         };
         stage.attach(0);
         stage.attach(1);

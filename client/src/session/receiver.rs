@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use halyard_ring::chat::{ErrorCode, Kind, LeaveReason, Message as Checked, Record, flags};
+use halyard_ring::chat::{ErrorCode, FRAGS_MAX, Kind, LeaveReason, Message as Checked, Record, flags};
 use halyard_ring::{Consumer, PopError};
 
 use super::heard::Heard;
@@ -49,6 +49,10 @@ pub struct Receiver {
     /// When the heartbeat was last stamped here.
     beaten: Instant,
 }
+
+/// Records that say nothing by themselves, fragments mostly, after which the clock is looked at: two of the longest
+/// texts.
+const NOTHINGS: u32 = 2 * FRAGS_MAX as u32;
 
 /// What a wait came to.
 enum Waited {
@@ -179,11 +183,16 @@ impl Receiver {
         each: impl FnOnce(Delivery<'_>) -> T,
     ) -> Result<Option<T>, RecvError> {
         let mut deadline = None;
+        let mut nothings = 0;
         loop {
             match self.step()? {
                 Step::Event(event) => return Ok(Some(each(event))),
-                Step::Nothing => continue,
-                Step::Empty => {}
+                Step::Nothing if nothings < NOTHINGS => {
+                    nothings += 1;
+                    continue;
+                }
+                // There may be no end to what says nothing: the time-out holds all the same.
+                Step::Nothing | Step::Empty => nothings = 0,
             }
             if timeout.is_zero() {
                 return Ok(None);

@@ -87,6 +87,21 @@ fn messages_come_with_their_room_and_long_ones_whole() {
 }
 
 #[test]
+fn a_server_that_says_nothing_without_end_does_not_hold_a_look_for_ever() {
+    let hostile::Session { server: producer, sender: _sender, mut receiver, reply } = hostile::session(1024);
+    let commands = reply.control().consumer().unwrap();
+    let mut server = Server { producer, commands, reply, next: 2 };
+    for seq in 1..=500 {
+        // The beginning of a text whose rest never comes.
+        server.say(seq, &"x".repeat(400), |index| index == 0);
+        server.next -= 2;
+    }
+    server.say(501, "at last", |_| true);
+    let pauses = (0..1000).take_while(|_| next(&mut receiver) == "nothing").count();
+    assert!((5..=20).contains(&pauses), "{pauses} looks came back before the one event");
+}
+
+#[test]
 fn a_gap_stands_in_front_of_what_follows_it() {
     let (mut server, _sender, mut receiver) = session();
     server.joined(2, 1, "lobby", 0);

@@ -192,7 +192,7 @@ impl<M: Memory> Reader<M> {
                     }
                 },
                 // Not carried to this lap yet: no producer has come so far.
-                behind if behind.unsigned_abs() == self.capacity && state.phase() == Phase::Void => {
+                behind if behind == -(self.capacity as i64) && state.phase() == Phase::Void => {
                     return Ok(Head::Empty);
                 }
                 _ => return Err(Damage { position: self.head, state }),
