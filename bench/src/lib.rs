@@ -167,3 +167,15 @@ fn out(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_book_shows_what_is_understood() {
+        let seen = halyard_book::understood::<Cli>("halyard-bench", Vec::new())
+            .unwrap_or_else(|wrong| panic!("{wrong}"));
+        assert!(seen > 10, "{seen} command lines");
+    }
+}

@@ -98,3 +98,15 @@ fn serve(config: Config) -> Result<ExitCode, StartError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_book_shows_what_is_understood() {
+        let seen = halyard_book::understood::<Options>("halyard-server", Vec::new())
+            .unwrap_or_else(|wrong| panic!("{wrong}"));
+        assert!(seen > 0, "{seen} command lines");
+    }
+}

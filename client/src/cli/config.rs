@@ -211,6 +211,19 @@ mod tests {
     }
 
     #[test]
+    fn the_books_example_is_read() {
+        let pages = halyard_book::pages();
+        let page = pages.iter().find(|page| page.name == "docs/chat.md").unwrap();
+        let mut seen = 0;
+        for block in page.blocks().iter().filter(|block| block.language == "toml") {
+            toml::from_str::<Config>(&block.body)
+                .unwrap_or_else(|error| panic!("{}:{}: {error}", page.name, block.line));
+            seen += 1;
+        }
+        assert!(seen > 0);
+    }
+
+    #[test]
     fn an_empty_file_changes_nothing() {
         assert_eq!(toml::from_str::<Config>("").unwrap(), Config::default());
     }

@@ -123,3 +123,16 @@ pub(crate) fn run() -> ExitCode {
     connect::await_leaving();
     ended.unwrap_or_else(Ended::from).report()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_book_shows_what_is_understood() {
+        let help = halyard_book::commands_in(AFTER_HELP, "halyard --help");
+        assert!(help.len() > 5, "{help:?}");
+        let seen = halyard_book::understood::<Cli>("halyard", help).unwrap_or_else(|wrong| panic!("{wrong}"));
+        assert!(seen > 20, "{seen} command lines");
+    }
+}

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod book;
 mod chat;
 mod ends;
 mod history;

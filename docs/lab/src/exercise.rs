@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::models::models;
 /// An answer that does not end by then goes round in circles.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How a harness begins that needs loom.
-const LOOM: &str = "extern crate loom;";
+const LOOM: &str = "#[cfg(judged)]\nextern crate loom;";
 /// Where the harness has the path of the answer.
 const ANSWER: &str = "{ANSWER}";
 
@@ -46,28 +46,67 @@ impl Drop for Scratch {
     }
 }
 
-/// Compiles an answer into its harness and lets that judge it. A harness that says `extern crate loom` gets it, compiled
-/// with cargo the first time.
+/// Compiles an answer into its harness and lets that judge it. A harness that begins with loom gets it, compiled with
+/// cargo the first time.
 ///
 /// # Errors
 /// If there is no `rustc`, loom cannot be compiled, or the system refuses files or processes.
 pub fn check(harness: &str, answer: &Path) -> io::Result<Verdict> {
     let scratch = Scratch::new()?;
+    let said = match compile(harness, answer, &scratch, true)? {
+        Ok(program) => play(Command::new(program), &scratch)?,
+        Err(problem) => return Ok(Verdict { problem: Some(problem), notes: Vec::new() }),
+    };
+    Ok(judge(&said))
+}
+
+/// Compiles an answer into its harness and lets that show what the answer does, in lines, without judging it.
+///
+/// # Errors
+/// As for [`check`]. loom is not needed.
+pub fn run(harness: &str, answer: &Path, seed: u64) -> io::Result<Result<Vec<String>, Problem>> {
+    let scratch = Scratch::new()?;
+    let program = match compile(harness, answer, &scratch, false)? {
+        Ok(program) => program,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    let mut command = Command::new(program);
+    command.args(["run", &seed.to_string()]);
+    let said = play(command, &scratch)?;
+    match said.end {
+        Some(status) if status.success() => Ok(Ok(said.lines)),
+        end => Ok(Err(unfinished(end))),
+    }
+}
+
+/// The harness's program, or what rustc has against the answer.
+fn compile(
+    harness: &str,
+    answer: &Path,
+    scratch: &Scratch,
+    judged: bool,
+) -> io::Result<Result<PathBuf, Problem>> {
     let (source, program) = (scratch.0.join("harness.rs"), scratch.0.join("harness"));
     // Debug of a path is a Rust string literal.
     let path = format!("{:?}", answer.canonicalize()?);
     fs::write(&source, harness.replace(ANSWER, path.trim_matches('"')))?;
     let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let mut command = Command::new(&compiler);
-    if harness.starts_with(LOOM) {
-        let models = models()?;
-        let (mut library, mut needs) = (OsString::from("loom="), OsString::from("dependency="));
-        library.push(&models.loom);
-        needs.push(&models.needs);
-        command.arg("--extern").arg(library).arg("-L").arg(needs);
+    let mut level = "opt-level=2";
+    if judged {
+        command.args(["--cfg", "judged"]);
+        if harness.starts_with(LOOM) {
+            // The time goes into loom itself, which is compiled already.
+            level = "opt-level=0";
+            let models = models()?;
+            let (mut library, mut needs) = (OsString::from("loom="), OsString::from("dependency="));
+            library.push(&models.loom);
+            needs.push(&models.needs);
+            command.arg("--extern").arg(library).arg("-L").arg(needs);
+        }
     }
     let compiled = command
-        .args(["--edition", "2024", "-O", "--cap-lints", "warn", "-A", "warnings", "-o"])
+        .args(["--edition", "2024", "-C", level, "--cap-lints", "warn", "-A", "warnings", "-o"])
         .arg(&program)
         .arg(&source)
         .stdin(Stdio::null())
@@ -75,22 +114,26 @@ pub fn check(harness: &str, answer: &Path) -> io::Result<Verdict> {
         .map_err(|error| {
             io::Error::new(error.kind(), format!("rustc cannot be started ({error}); see rustup.rs"))
         })?;
-    if !compiled.status.success() {
-        let said = String::from_utf8_lossy(&compiled.stderr).into_owned();
-        let advice = "mend what rustc says; the head of the file says what must be there";
-        return Ok(Verdict { problem: Some(Problem::new("build", said.trim(), advice)), notes: Vec::new() });
+    if compiled.status.success() {
+        return Ok(Ok(program));
     }
-    judge(&program, &scratch.0.join("said"))
+    let said = String::from_utf8_lossy(&compiled.stderr).into_owned();
+    let advice = "mend what rustc says; the head of the file says what must be there";
+    Ok(Err(Problem::new("build", said.trim(), advice)))
 }
 
-fn judge(program: &Path, said: &Path) -> io::Result<Verdict> {
-    let mut child = Command::new(program)
-        .stdin(Stdio::null())
-        .stdout(fs::File::create(said)?)
-        .stderr(Stdio::null())
-        .spawn()?;
+/// What a harness wrote, and how it ended; `None` if it was stopped for taking too long.
+struct Said {
+    lines: Vec<String>,
+    end: Option<ExitStatus>,
+}
+
+fn play(mut program: Command, scratch: &Scratch) -> io::Result<Said> {
+    let said = scratch.0.join("said");
+    let mut child =
+        program.stdin(Stdio::null()).stdout(fs::File::create(&said)?).stderr(Stdio::null()).spawn()?;
     let begun = Instant::now();
-    let status = loop {
+    let end = loop {
         match child.try_wait()? {
             Some(status) => break Some(status),
             None if begun.elapsed() > PATIENCE => {
@@ -101,9 +144,13 @@ fn judge(program: &Path, said: &Path) -> io::Result<Verdict> {
             None => std::thread::sleep(Duration::from_millis(5)),
         }
     };
+    Ok(Said { lines: fs::read_to_string(said)?.lines().map(str::to_owned).collect(), end })
+}
+
+fn judge(said: &Said) -> Verdict {
     let mut verdict = Verdict::default();
     let mut passed = false;
-    for line in fs::read_to_string(said)?.lines() {
+    for line in &said.lines {
         let mut parts = line.split('\t');
         match (parts.next(), parts.next(), parts.next(), parts.next()) {
             (Some("NOTE"), Some(note), ..) => verdict.notes.push(note.to_owned()),
@@ -115,13 +162,17 @@ fn judge(program: &Path, said: &Path) -> io::Result<Verdict> {
         }
     }
     if verdict.problem.is_none() && !passed {
-        verdict.problem = Some(match status {
-            None => Problem::new("endless", "it did not come to an end", "look for a loop that nothing ends"),
-            Some(status) => {
-                let advice = "it panicked or was stopped: look for an index, an unwrap or an overflow";
-                Problem::new("crash", format!("it ended without a verdict: {status}"), advice)
-            }
-        });
+        verdict.problem = Some(unfinished(said.end));
     }
-    Ok(verdict)
+    verdict
+}
+
+fn unfinished(end: Option<ExitStatus>) -> Problem {
+    match end {
+        None => Problem::new("endless", "it did not come to an end", "look for a loop that nothing ends"),
+        Some(status) => {
+            let advice = "it panicked or was stopped: look for an index, an unwrap or an overflow";
+            Problem::new("crash", format!("it ended without a verdict: {status}"), advice)
+        }
+    }
 }

@@ -14,7 +14,4 @@ pub mod search;
 pub mod stepper;
 pub mod trace;
 
-/// The guide's example is compiled and run with the tests.
-#[cfg(doctest)]
-#[doc = include_str!("../../guide.md")]
-struct Guide;
+pub use models::forget as forget_models;

@@ -1,6 +1,7 @@
 //! loom, compiled once and kept, so that `rustc` alone can compile an exercise against it.
 //!
-//! In a clone it is kept in the target folder; for an installed program in the user's cache folder.
+//! In a clone it is kept in the target folder; for an installed program in the user's cache folder; or where
+//! `HALYARD_LAB_CACHE` says.
 
 use std::fs;
 use std::io;
@@ -11,6 +12,12 @@ use std::sync::OnceLock;
 const MANIFEST: &str = include_str!("../models/Cargo.toml");
 const LOCK: &str = include_str!("../models/Cargo.lock");
 const SOURCE: &str = include_str!("../models/src/lib.rs");
+
+/// Names the folder in which the compiled loom gets a folder.
+const VARIABLE: &str = "HALYARD_LAB_CACHE";
+const FOLDER: &str = "halyard-lab-models";
+/// What the manifest says that only this program writes.
+const OURS: &str = "name = \"halyard-lab-models\"";
 
 /// Where the compiled loom is.
 #[derive(Clone, Debug)]
@@ -81,18 +88,39 @@ fn put(path: &Path, text: &str) -> io::Result<()> {
     fs::rename(&beside, path)
 }
 
+/// Removes the compiled loom, and says where it was; `None` if there was none.
+///
+/// # Errors
+/// If it cannot be removed, or there is no telling where it would be.
+pub fn forget() -> io::Result<Option<PathBuf>> {
+    let home = home()?;
+    // Only what this program has made: its manifest is there.
+    if fs::read_to_string(home.join("Cargo.toml")).is_ok_and(|text| text.contains(OURS)) {
+        fs::remove_dir_all(&home)?;
+        return Ok(Some(home));
+    }
+    Ok(None)
+}
+
+/// A folder of this program's own.
 fn home() -> io::Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    if let Some(chosen) = set(VARIABLE) {
+        return Ok(chosen.join(FOLDER));
+    }
     let program = std::env::current_exe()?;
     // cargo's own notes tell its target folders.
     if let Some(target) = program.ancestors().skip(1).find(|folder| folder.join(".rustc_info.json").is_file())
     {
-        return Ok(target.join("halyard-lab-models"));
+        return Ok(target.join(FOLDER));
     }
-    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     set("XDG_CACHE_HOME")
         .or_else(|| set("HOME").map(|home| home.join(".cache")))
-        .map(|cache| cache.join("halyard-lab"))
+        .map(|cache| cache.join(FOLDER))
         .ok_or_else(|| {
-            io::Error::other("there is neither HOME nor XDG_CACHE_HOME: set one, for loom is kept there")
+            let what = format!(
+                "there is neither HOME nor XDG_CACHE_HOME nor {VARIABLE}: set one, for loom is kept there"
+            );
+            io::Error::other(what)
         })
 }

@@ -1,156 +1,169 @@
-//! What the book says is true: its links lead somewhere, its commands exist, its scripts can be read.
+//! What the labs' pages say is true: their scripts can be read, their commands run, their hints are the program's.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Output};
 
-fn clone() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
+use halyard_book::{Page, pages};
+use halyard_lab::labs::LABS;
 
-/// The pages: all of docs but the lab's own texts, and the two pages at the top.
-fn pages() -> Vec<PathBuf> {
-    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() && !path.ends_with("docs/lab") {
-                walk(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "md") {
-                found.push(path);
-            }
-        }
-    }
-    let mut found = vec![clone().join("README.md"), clone().join("CONTRIBUTING.md")];
-    walk(&clone().join("docs"), &mut found);
-    assert!(found.len() > 15, "the pages are there: {found:?}");
+/// The pages of the labs.
+fn lab_pages() -> Vec<Page> {
+    let found: Vec<Page> = pages().into_iter().filter(|page| page.name.starts_with("docs/labs/")).collect();
+    assert!(found.len() > 10, "{found:?}");
     found
 }
 
-/// The fenced blocks of a page, with their language.
-fn blocks(text: &str) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let mut open: Option<(String, String)> = None;
-    for line in text.lines() {
-        match (line.strip_prefix("```"), &mut open) {
-            (Some(language), None) => open = Some((language.to_owned(), String::new())),
-            (Some(_), Some(_)) => found.extend(open.take()),
-            (None, Some((_, body))) => *body += &format!("{line}\n"),
-            (None, None) => {}
-        }
-    }
-    assert!(open.is_none(), "a block is not closed");
-    found
+/// What must not be done from a test, or need not be there.
+const AROUND: &str = "cargo() { :; }; command -v jq > /dev/null || jq() { cat > /dev/null; }";
+
+/// Runs a page's shell blocks as they stand, in `folder`, but for cargo and paths in /tmp.
+fn run(page: &Page, folder: &Path) -> Output {
+    let blocks: String =
+        page.blocks().into_iter().filter(|block| block.language == "sh").map(|block| block.body).collect();
+    let blocks = blocks.replace("/tmp/", "");
+    assert!(blocks.contains("halyard-lab"), "{} has no commands", page.name);
+    let program = Path::new(env!("CARGO_BIN_EXE_halyard-lab"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path);
+    let path = std::env::join_paths(std::iter::once(program.parent().unwrap().to_owned()).chain(folders));
+    Command::new("bash")
+        .args(["-e", "-u", "-c", &format!("{AROUND}\n{blocks}")])
+        .current_dir(folder)
+        .env("PATH", path.unwrap())
+        .env_remove("HALYARD_LAB_DIR")
+        .output()
+        .expect("bash starts")
 }
 
-/// What stands in round brackets behind `]`.
-fn links(text: &str) -> Vec<String> {
-    let mut outside = String::new();
-    let mut inside = false;
-    for line in text.lines() {
-        if line.starts_with("```") {
-            inside = !inside;
-        } else if !inside && !line.starts_with("    ") {
-            outside += line;
-            outside.push('\n');
-        }
-    }
-    outside.split("](").skip(1).filter_map(|rest| rest.split(')').next()).map(str::to_owned).collect()
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// A heading as forges and mdBook write it into links.
-fn anchor(heading: &str) -> String {
-    let kept = |c: char| c.is_alphanumeric() || c == ' ' || c == '-' || c == '_';
-    heading
-        .trim()
-        .to_lowercase()
-        .chars()
-        .filter(|c| kept(*c))
-        .map(|c| if c == ' ' { '-' } else { c })
-        .collect()
+fn start(folder: &Path) {
+    let made = Command::new(env!("CARGO_BIN_EXE_halyard-lab")).arg("start").arg(folder).output().unwrap();
+    assert!(made.status.success(), "{}", said(&made));
 }
 
-#[test]
-fn every_link_leads_somewhere() {
-    let mut broken = Vec::new();
-    let mut seen = 0;
-    for page in pages() {
-        let text = fs::read_to_string(&page).unwrap();
-        for link in links(&text) {
-            if link.starts_with("http://") || link.starts_with("https://") {
-                continue;
-            }
-            seen += 1;
-            let (file, fragment) = link.split_once('#').map_or((link.as_str(), None), |(f, a)| (f, Some(a)));
-            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
-            let there = target.exists()
-                && fragment.is_none_or(|fragment| {
-                    let text = fs::read_to_string(&target).unwrap_or_default();
-                    text.lines()
-                        .any(|line| line.starts_with('#') && anchor(line.trim_start_matches('#')) == fragment)
-                });
-            if !there {
-                broken.push(format!("{}: {link}", page.display()));
-            }
-        }
-    }
-    assert!(broken.is_empty(), "broken links:\n{}", broken.join("\n"));
-    assert!(seen > 40, "{seen} links were looked at");
-}
-
-#[test]
-fn every_command_of_the_lab_that_the_book_shows_exists() {
-    let mut shown = BTreeSet::new();
-    for page in pages() {
-        let text = fs::read_to_string(&page).unwrap();
-        for rest in text.split("halyard-lab ").skip(1) {
-            let word: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
-            let flags = rest.lines().next().unwrap_or("").split('`').next().unwrap_or("").split_whitespace();
-            let flags: Vec<String> = flags
-                .filter(|part| part.starts_with("--"))
-                .map(|flag| flag.trim_end_matches(|c: char| !c.is_ascii_lowercase()).to_owned())
-                .collect();
-            if !word.is_empty() && !rest.starts_with("-- ") {
-                shown.insert((word, flags));
-            }
-        }
-    }
-    assert!(shown.len() >= 8, "{shown:?}");
-    for (command, flags) in shown {
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_halyard-lab")).args([&command, "--help"]).output().unwrap();
-        assert!(output.status.success(), "the book shows `halyard-lab {command}`, which does not exist");
-        let help = String::from_utf8_lossy(&output.stdout);
-        for flag in flags.iter().filter(|flag| flag.len() > 2) {
-            assert!(help.contains(flag.as_str()), "`halyard-lab {command}` has no {flag}");
-        }
-    }
+fn page(name: &str) -> Page {
+    lab_pages().into_iter().find(|page| page.name.ends_with(name)).unwrap_or_else(|| panic!("no page {name}"))
 }
 
 #[test]
 fn every_script_in_the_book_can_be_read() {
     let mut seen = 0;
     for page in pages() {
-        for (language, body) in blocks(&fs::read_to_string(&page).unwrap()) {
-            if language == "lab" {
-                seen += 1;
-                halyard_lab::script::compile(&body, &[("items", 2), ("total", 4)])
-                    .unwrap_or_else(|error| panic!("{}", error.show(&page.display().to_string(), &body)));
-            }
+        for block in page.blocks().into_iter().filter(|block| block.language == "lab") {
+            seen += 1;
+            halyard_lab::script::compile(&block.body, &[("items", 2), ("total", 4)])
+                .unwrap_or_else(|error| panic!("{}", error.show(&page.name, &block.body)));
         }
     }
     assert!(seen > 0);
 }
 
 #[test]
-fn every_chapter_and_every_lab_is_in_the_contents() {
-    let docs = clone().join("docs");
-    let summary = fs::read_to_string(docs.join("SUMMARY.md")).unwrap();
-    let listed: BTreeSet<PathBuf> = links(&summary).into_iter().map(|link| docs.join(link)).collect();
-    let missing: Vec<_> = pages()
-        .into_iter()
-        .filter(|page| page.starts_with(docs.join("concepts")) || page.starts_with(docs.join("labs")))
-        .filter(|page| !listed.contains(page))
-        .collect();
-    assert!(missing.is_empty(), "not in docs/SUMMARY.md: {missing:?}");
+fn a_student_who_types_what_the_first_page_says_is_in_the_first_lab() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(&page("labs/README.md"), folder.path());
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(folder.path().join("my-answers/01-unguarded-ring/ring.lab").is_file());
+    assert!(
+        said(&output).contains("10  ") && said(&output).contains("The unguarded ring"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
+fn what_a_labs_page_says_to_type_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    start(&folder.path().join("answers"));
+    for lab in LABS {
+        let output = run(&page(&format!("{}.md", lab.folder)), &folder.path().join("answers"));
+        assert!(output.status.success(), "lab {}: {}", lab.number, said(&output));
+        let next = format!("Next: halyard-lab hint {}", lab.number);
+        assert!(said(&output).contains(&next), "lab {}: {}", lab.number, said(&output));
+    }
+}
+
+#[test]
+fn a_lecturer_who_types_what_the_page_says_gets_a_report_of_each_student() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ann, bob) = (folder.path().join("submissions/ann"), folder.path().join("submissions/bob"));
+    fs::create_dir(folder.path().join("submissions")).unwrap();
+    for student in [&ann, &bob] {
+        start(student);
+    }
+    // Ann has solved all; bob lost a file.
+    for lab in LABS {
+        for file in lab.files {
+            let solved =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("solutions").join(lab.folder).join(file.name);
+            fs::copy(solved, ann.join(lab.folder).join(file.name)).unwrap();
+        }
+    }
+    fs::remove_file(bob.join("01-unguarded-ring/ring.lab")).unwrap();
+    let output = run(&page("lecturers.md"), folder.path());
+    assert!(output.status.success(), "{}", said(&output));
+    let report = |student: &Path| -> serde_json::Value {
+        serde_json::from_str(&fs::read_to_string(student.join("report.json")).unwrap()).unwrap()
+    };
+    let passed = |report: &serde_json::Value| -> usize {
+        report.as_array().unwrap().iter().filter(|lab| lab["passed"] == true).count()
+    };
+    let (anns, bobs) = (report(&ann), report(&bob));
+    assert_eq!(passed(&anns), LABS.len(), "{anns:#}");
+    assert_eq!(passed(&bobs), 0);
+    assert_eq!(bobs[0]["files"][0]["problem"]["rule"], "missing", "{bobs:#}");
+}
+
+#[test]
+fn the_hints_of_a_page_are_those_of_the_program() {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for lab in LABS {
+        let page = page(&format!("{}.md", lab.folder));
+        let text = words(&page.text);
+        for step in 0..3 {
+            let hint =
+                lab.hint(step).unwrap_or_else(|| panic!("lab {} has no hint {}", lab.number, step + 1));
+            assert!(text.contains(&words(hint)), "{} lacks hint {}: {hint}", page.name, step + 1);
+        }
+        assert!(lab.hint(3).is_none(), "lab {} has more than three hints", lab.number);
+    }
+}
+
+#[test]
+fn a_labs_page_has_all_its_parts_and_names_its_files() {
+    for lab in LABS {
+        let page = page(&format!("{}.md", lab.folder));
+        for part in [
+            "**Goal.**",
+            "**Background.**",
+            "**Run.**",
+            "**Predict**",
+            "**Change.**",
+            "**Check.**",
+            "## Hints",
+        ] {
+            assert!(page.text.contains(part), "{} has no {part}", page.name);
+        }
+        // A pointer into the manual: `name(section)`.
+        let section =
+            |span: &str| span.split_once('(').is_some_and(|(_, rest)| rest.ends_with(')') && rest.len() < 4);
+        assert!(page.spans().iter().any(|(span, _)| section(span)), "{} names no manual page", page.name);
+        for file in lab.files {
+            assert!(
+                page.text.contains(&format!("`{}`", file.name)),
+                "{} does not name {}",
+                page.name,
+                file.name
+            );
+        }
+        assert!(
+            page.text.contains(&format!("`{}/`", lab.folder)),
+            "{} does not say where they lie",
+            page.name
+        );
+    }
 }

@@ -13,6 +13,16 @@ fn lab(dir: &Path, args: &[&str]) -> Output {
         .expect("the program starts")
 }
 
+/// `clean`, where the compiled loom is kept in `cache`: the other tests want to keep theirs.
+fn clean(dir: &Path, cache: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_halyard-lab"))
+        .args(["clean", "--json"])
+        .current_dir(dir)
+        .env("HALYARD_LAB_CACHE", cache)
+        .output()
+        .expect("the program starts")
+}
+
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
@@ -79,7 +89,7 @@ fn a_deadlock_of_real_processes_is_seen_and_nothing_is_left_behind() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     let run = &json(&output)["processes"][0];
     assert_eq!(run["violation"][0], "deadlock", "{run}");
-    let cleaned = json(&lab(dir.path(), &["clean", "--json"]));
+    let cleaned = json(&clean(dir.path(), dir.path()));
     assert_eq!(cleaned["removed"], serde_json::json!([]));
 }
 
@@ -117,4 +127,88 @@ fn hints_come_one_by_one_and_the_explanation_after_an_attempt() {
     }
     lab(dir.path(), &["check", "1", "--no-real"]);
     assert_eq!(lab(dir.path(), &["reveal", "1"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_rust_exercise_runs_and_shows_what_it_does_without_judging_it() {
+    let dir = started();
+    for (number, shown) in [
+        ("7", "shared: a store to one takes the line"),
+        ("8", "round 5: 200000 items taken"),
+        ("9", "violated: identity"),
+        ("10", "your bench says that they were quicker"),
+    ] {
+        let output = lab(dir.path(), &["run", number]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        assert!(text(&output).contains(shown), "lab {number}: {}", text(&output));
+    }
+    solve(dir.path(), "09-backpressure", "sender.rs");
+    let first = json(&lab(dir.path(), &["run", "9", "--json"]));
+    assert!(!first.to_string().contains("violated"), "{first}");
+    let other = json(&lab(dir.path(), &["run", "9", "--seed", "2", "--json"]));
+    assert_ne!(first["shown"], other["shown"], "the seed changes the run");
+    let again = json(&lab(dir.path(), &["run", "9", "--seed", "2", "--json"]));
+    assert_eq!(other, again, "the same seed is the same run");
+    let progress = json(&lab(dir.path(), &["progress", "--json"]));
+    assert_eq!(progress["labs"][8]["attempts"], 0, "a run is no attempt");
+}
+
+#[test]
+fn a_rust_exercise_that_does_not_compile_or_panics_says_so_in_a_run() {
+    let dir = started();
+    let file = dir.path().join("07-false-sharing/cursors.rs");
+    fs::write(&file, "pub struct Cursors;").unwrap();
+    let output = lab(dir.path(), &["run", "7"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("mend what rustc says"), "{}", text(&output));
+    let file = dir.path().join("10-tails/tails.rs");
+    let starter = fs::read_to_string(&file).unwrap();
+    fs::write(
+        &file,
+        starter.replace(
+            "let first = clock.now();",
+            "let first = clock.now(); let n: u64 = \"x\".parse().unwrap();",
+        ),
+    )
+    .unwrap();
+    let output = lab(dir.path(), &["run", "10"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("crash") && text(&output).contains("unwrap"), "{}", text(&output));
+    for option in [["--rounds", "3"], ["--processes", "1"], ["--kill", "2"]] {
+        let output = lab(dir.path(), &[&["run", "9"], &option[..]].concat());
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output).contains(option[0]), "{}", text(&output));
+    }
+    assert_eq!(lab(dir.path(), &["run", "9", "--seed", "x1"]).status.code(), Some(2));
+}
+
+#[test]
+fn clean_removes_the_compiled_loom_and_nothing_that_only_has_its_place() {
+    let dir = started();
+    let cache = tempfile::tempdir().unwrap();
+    let models = cache.path().join("halyard-lab-models");
+    fs::create_dir_all(models.join("target")).unwrap();
+    fs::write(models.join("Cargo.toml"), "[package]\nname = \"somebody-elses\"\n").unwrap();
+    assert!(json(&clean(dir.path(), cache.path()))["removed_folder"].is_null());
+    assert!(models.is_dir());
+    fs::write(models.join("Cargo.toml"), "[package]\nname = \"halyard-lab-models\"\n").unwrap();
+    let cleaned = json(&clean(dir.path(), cache.path()));
+    assert_eq!(cleaned["removed_folder"].as_str(), models.to_str());
+    assert!(!models.exists() && cache.path().is_dir());
+}
+
+#[test]
+fn who_stops_reading_ends_the_program_quietly() {
+    let dir = started();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_halyard-lab"))
+        .args(["run", "1", "--seed", "1", "--json"])
+        .current_dir(dir.path())
+        .env_remove("HALYARD_LAB_DIR")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.stderr.is_empty(), "{}", text(&output));
 }

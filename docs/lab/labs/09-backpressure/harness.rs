@@ -34,61 +34,130 @@ fn next(seed: &mut u64) -> u64 {
     *seed >> 33
 }
 
-fn run(policy: Policy, name: &str, seed: u64) {
-    let mut random = seed;
-    let mut queue = Queue(VecDeque::new());
-    let mut sender = Sender::new(policy);
-    let (mut sent, mut delivered, mut last, mut refused) = (0u64, 0u64, 0u64, 0u64);
-    let mut waiting: Option<u64> = None;
-    for step in 0..400 {
-        // Bursts of sending, then bursts of delivering.
-        if next(&mut random) % 100 < if step / 20 % 2 == 0 { 80 } else { 25 } {
-            let item = waiting.take().unwrap_or_else(|| { sent += 1; sent });
-            if let Err(back) = sender.offer(&mut queue, item) {
+/// What a check says.
+struct Wrong {
+    rule: &'static str,
+    what: String,
+    advice: &'static str,
+}
+
+fn wrong(rule: &'static str, what: String, advice: &'static str) -> Result<(), Wrong> {
+    Err(Wrong { rule, what, advice })
+}
+
+/// One policy, a sender that sends in bursts, and a consumer that takes in bursts.
+struct Run {
+    policy: Policy,
+    random: u64,
+    queue: Queue,
+    sender: Sender,
+    step: u64,
+    sent: u64,
+    delivered: u64,
+    last: u64,
+    refused: u64,
+    waiting: Option<u64>,
+}
+
+impl Run {
+    fn new(policy: Policy, seed: u64) -> Self {
+        let (queue, sender) = (Queue(VecDeque::new()), Sender::new(policy));
+        Self { policy, random: seed, queue, sender, step: 0, sent: 0, delivered: 0, last: 0, refused: 0, waiting: None }
+    }
+
+    fn backlog(&self) -> u64 {
+        (self.queue.len() + self.sender.spilled()) as u64 + u64::from(self.waiting.is_some())
+    }
+
+    /// Sends or takes one item, and looks at the books.
+    fn step(&mut self) -> Result<(), Wrong> {
+        let bursts = if self.step / 20 % 2 == 0 { 80 } else { 25 };
+        self.step += 1;
+        if next(&mut self.random) % 100 < bursts {
+            let item = self.waiting.take().unwrap_or_else(|| { self.sent += 1; self.sent });
+            if let Err(back) = self.sender.offer(&mut self.queue, item) {
                 if back != item {
-                    fail("block", &format!("{name}, seed {seed}: item {item} was offered and {back} came back"), "block gives back what it was offered");
+                    return wrong("block", format!("item {item} was offered and {back} came back"), "block gives back what it was offered");
                 }
-                if !matches!(policy, Policy::Block) {
-                    fail("policy", &format!("{name}, seed {seed}: item {item} came back; only block refuses"), "the other policies always take the item, and decide what to lose or where to keep it");
+                if !matches!(self.policy, Policy::Block) {
+                    return wrong("policy", format!("item {item} came back; only block refuses"), "the other policies always take the item, and decide what to lose or where to keep it");
                 }
-                waiting = Some(item);
-                refused += 1;
+                self.waiting = Some(item);
+                self.refused += 1;
             }
-        } else if let Some(item) = queue.pop_oldest() {
-            if item <= last {
-                fail("order", &format!("{name}, seed {seed}: item {item} was delivered after {last}"), "a new item must not overtake those that wait in the spill: while it is not empty, newcomers go behind it");
+        } else if let Some(item) = self.queue.pop_oldest() {
+            if item <= self.last {
+                return wrong("order", format!("item {item} was delivered after {}", self.last), "a new item must not overtake those that wait in the spill: while it is not empty, newcomers go behind it");
             }
-            last = item;
-            delivered += 1;
+            self.last = item;
+            self.delivered += 1;
             // The sender hears of it late: not after every item.
-            if next(&mut random) % 2 == 0 { sender.room(&mut queue); }
+            if next(&mut self.random) % 2 == 0 { self.sender.room(&mut self.queue); }
         }
-        let backlog = (queue.len() + sender.spilled()) as u64 + u64::from(waiting.is_some());
-        let dropped = sender.dropped();
+        let (sent, delivered, dropped, backlog) = (self.sent, self.delivered, self.sender.dropped(), self.backlog());
         if sent != delivered + dropped + backlog {
-            fail("identity", &format!("{name}, seed {seed}, step {step}: sent {sent}, delivered {delivered}, dropped {dropped}, backlog {backlog}: {} unaccounted", sent as i64 - (delivered + dropped + backlog) as i64), "every item is delivered, counted as dropped, or waiting: count where you let one go, and nowhere else");
+            return wrong("identity", format!("step {}: sent {sent}, delivered {delivered}, dropped {dropped}, backlog {backlog}: {} unaccounted", self.step - 1, sent as i64 - (delivered + dropped + backlog) as i64), "every item is delivered, counted as dropped, or waiting: count where you let one go, and nowhere else");
         }
-        let lossless = matches!(policy, Policy::Block | Policy::Spill);
-        if lossless && dropped > 0 {
-            fail("policy", &format!("{name}, seed {seed}: {dropped} dropped"), "block and spill lose nothing");
+        if matches!(self.policy, Policy::Block | Policy::Spill) && dropped > 0 {
+            return wrong("policy", format!("{dropped} dropped"), "block and spill lose nothing");
         }
-        if matches!(policy, Policy::DropOld) && sent > CAPACITY as u64 && queue.0.back() != Some(&sent) && queue.len() == CAPACITY {
-            fail("policy", &format!("{name}, seed {seed}: the ring is full and the newest item, {sent}, is not in it"), "drop old makes room for the new item: take the oldest out, count it, then put the new one in");
+        if matches!(self.policy, Policy::DropOld) && sent > CAPACITY as u64 && self.queue.0.back() != Some(&sent) && self.queue.len() == CAPACITY {
+            return wrong("policy", format!("the ring is full and the newest item, {sent}, is not in it"), "drop old makes room for the new item: take the oldest out, count it, then put the new one in");
+        }
+        Ok(())
+    }
+}
+
+const STEPS: u64 = 400;
+
+const POLICIES: [(Policy, &str); 4] =
+    [(Policy::Block, "block"), (Policy::DropNew, "drop new"), (Policy::DropOld, "drop old"), (Policy::Spill, "spill")];
+
+fn check() {
+    for seed in 1..=200 {
+        for (policy, name) in POLICIES {
+            let fail = |found: Wrong| fail(found.rule, &format!("{name}, seed {seed}: {}", found.what), found.advice);
+            let mut run = Run::new(policy, seed);
+            for _ in 0..STEPS {
+                run.step().unwrap_or_else(|found| fail(found));
+            }
+            let total = run.sender.dropped() + run.refused + run.sender.spilled() as u64;
+            if seed == 1 && total == 0 && !matches!(policy, Policy::Spill) {
+                fail(Wrong { rule: "policy", what: "the ring was full many times, and nothing was refused, dropped or spilled".to_owned(), advice: "what happens to the item that try_push gives back?" });
+            }
         }
     }
-    let total = sender.dropped() + refused + sender.spilled() as u64;
-    if seed == 1 && total == 0 && !matches!(policy, Policy::Spill) {
-        fail("policy", &format!("{name}: the ring was full many times, and nothing was refused, dropped or spilled"), "what happens to the item that try_push gives back?");
+    println!("NOTE\tfour policies, 200 seeds each, {STEPS} steps: sent = delivered + dropped + backlog at every step");
+    println!("PASS");
+}
+
+/// `run`: the books of one run, policy by policy.
+fn show(seed: u64) {
+    println!("A ring of {CAPACITY} slots; 20 steps of much sending, then 20 of much taking, and so on; seed {seed}. Lost is what the books lack: sent - delivered - dropped - backlog.");
+    for (policy, name) in POLICIES {
+        println!("\n{name}");
+        println!("  {:>5}  {:>5}  {:>9}  {:>7}  {:>7}  {:>7}  {:>7}  {:>5}", "steps", "sent", "delivered", "dropped", "refused", "in ring", "spilled", "lost");
+        let mut run = Run::new(policy, seed);
+        let mut first: Option<Wrong> = None;
+        while run.step < STEPS {
+            if let Err(found) = run.step() {
+                first.get_or_insert(found);
+            }
+            if [20, 40, 100, 200, 400].contains(&run.step) {
+                let lost = run.sent as i64 - (run.delivered + run.sender.dropped() + run.backlog()) as i64;
+                println!("  {:>5}  {:>5}  {:>9}  {:>7}  {:>7}  {:>7}  {:>7}  {lost:>5}", run.step, run.sent, run.delivered, run.sender.dropped(), run.refused, run.queue.len(), run.sender.spilled());
+            }
+        }
+        if let Some(found) = first {
+            println!("  violated: {}: {}", found.rule, found.what);
+        }
     }
 }
 
 fn main() {
-    for seed in 1..=200 {
-        run(Policy::Block, "block", seed);
-        run(Policy::DropNew, "drop new", seed);
-        run(Policy::DropOld, "drop old", seed);
-        run(Policy::Spill, "spill", seed);
+    let mut args = std::env::args().skip(1);
+    match args.next() {
+        Some(_) => show(args.next().and_then(|seed| seed.parse().ok()).unwrap_or(1)),
+        None => check(),
     }
-    println!("NOTE\tfour policies, 200 seeds each, 400 steps: sent = delivered + dropped + backlog at every step");
-    println!("PASS");
 }

@@ -61,15 +61,43 @@ fn shown(ns: u64) -> String {
     }
 }
 
+/// A bench over a service that stalls.
+struct Bench {
+    every: u64,
+    count: u64,
+    start: u64,
+    /// When each request was sent, and when it was answered.
+    calls: Vec<(u64, u64)>,
+    /// What the answer says that each took.
+    said: Vec<u64>,
+}
+
+impl Bench {
+    fn play(seed: u64) -> Self {
+        let mut random = seed;
+        let every = 40_000 + next(&mut random) % 20_000;
+        let count = 2_000 + next(&mut random) % 500;
+        let start = 1_000_000 + next(&mut random) % 1_000_000;
+        let mut clock = Clock { now: start };
+        let mut service = Service { random: seed, stall_each: 700 + next(&mut random) % 200, stall: 8_000_000, calls: Vec::new() };
+        let said = answer::bench(&mut clock, &mut service, every, count);
+        Self { every, count, start, calls: service.calls, said }
+    }
+
+    fn from_send(&self) -> Vec<u64> {
+        self.calls.iter().map(|(begun, ended)| ended - begun).collect()
+    }
+
+    fn from_due(&self) -> Vec<u64> {
+        self.calls.iter().enumerate().map(|(n, (_, ended))| ended.saturating_sub(self.start + n as u64 * self.every)).collect()
+    }
+}
+
 fn bench(seed: u64) {
-    let mut random = seed;
-    let every = 40_000 + next(&mut random) % 20_000;
-    let count = 2_000 + next(&mut random) % 500;
-    let start = 1_000_000 + next(&mut random) % 1_000_000;
-    let mut clock = Clock { now: start };
-    let mut service = Service { random: seed, stall_each: 700 + next(&mut random) % 200, stall: 8_000_000, calls: Vec::new() };
-    let said = answer::bench(&mut clock, &mut service, every, count);
-    let sent = service.calls.len() as u64;
+    let played = Bench::play(seed);
+    let Bench { every, count, start, calls, said } = &played;
+    let (every, count, start) = (*every, *count, *start);
+    let sent = calls.len() as u64;
     if sent != count {
         fail("schedule", &format!("seed {seed}: {count} requests were due, and {sent} were sent"), "a request that falls into a stall is late, not cancelled: users do not stop coming because the service stalls");
     }
@@ -77,7 +105,7 @@ fn bench(seed: u64) {
         fail("latency", &format!("seed {seed}: {count} requests were sent, and there are {} latencies", said.len()), "each request has its latency: what is left out is what was slow");
     }
     let mut free = start;
-    for (n, &(begun, ended)) in service.calls.iter().enumerate() {
+    for (n, &(begun, ended)) in calls.iter().enumerate() {
         let due = start + n as u64 * every;
         if begun < due {
             fail("schedule", &format!("seed {seed}: request {n} was due {} after the first, and was sent {} early", shown(due - start), shown(due - begun)), "a fixed rate: request n is due at first + n * every");
@@ -87,9 +115,8 @@ fn bench(seed: u64) {
         }
         free = ended;
     }
-    let from_send: Vec<u64> = service.calls.iter().map(|(begun, ended)| ended - begun).collect();
-    let from_due: Vec<u64> = service.calls.iter().enumerate().map(|(n, (_, ended))| ended - (start + n as u64 * every)).collect();
-    if said == from_send {
+    let (from_send, from_due) = (played.from_send(), played.from_due());
+    if *said == from_send {
         fail("coordinated-omission", &format!("seed {seed}: measured from the send, p99 is {}; from when they were due it is {}: {} of {count} requests waited in line and nobody counted that", shown(counted(&from_send, 9900)), shown(counted(&from_due, 9900)), from_send.iter().zip(&from_due).filter(|(a, b)| a != b).count()), "while the bench waits for a stalled answer it sends nothing, so the requests that the stall would have hit are not measured: start each clock at the time at which the request was due");
     }
     if let Some(n) = (0..said.len()).find(|n| said[*n] != from_due[*n]) {
@@ -129,14 +156,20 @@ fn cost(waits: &[u64], park: u64, budget: u64) -> u128 {
     waits.iter().map(|&wait| if wait <= budget { u128::from(wait) } else { u128::from(budget) + u128::from(park) }).sum()
 }
 
-fn budget(seed: u64) {
+/// The waits of a day, and what a park costs.
+fn day(seed: u64) -> (Vec<u64>, u64) {
     let mut random = seed;
     let park = 5_000 + next(&mut random) % 50_000;
     // Days of three kinds: answers that come at once, quiet ones, and both.
     let quick_in_100 = [100, 0, 80, 50, 20][(seed % 5) as usize];
-    let waits: Vec<u64> = (0..150 + next(&mut random) % 100)
+    let waits = (0..150 + next(&mut random) % 100)
         .map(|_| if next(&mut random) % 100 < quick_in_100 { 200 + next(&mut random) % 9_000 } else { 1_000_000 + next(&mut random) % 100_000_000 })
         .collect();
+    (waits, park)
+}
+
+fn budget(seed: u64) {
+    let (waits, park) = day(seed);
     let said = answer::spin_budget(&waits, park);
     let best = std::iter::once(0).chain(waits.iter().copied()).min_by_key(|b| cost(&waits, park, *b)).expect("there is 0");
     let (cost_said, cost_best) = (cost(&waits, park, said), cost(&waits, park, best));
@@ -169,11 +202,66 @@ fn reading() {
     }
 }
 
-fn main() {
+/// Latencies at some percentiles, on a scale of powers of ten: `o` is what the answer says, `x` from when each was due.
+fn plot(said: &[u64], due: &[u64]) {
+    let at = [(5_000, "50 %"), (9_000, "90 %"), (9_900, "99 %"), (9_990, "99.9 %"), (10_000, "most")];
+    let height = |ns: u64| ns.max(1).ilog10();
+    for level in (3..=8).rev() {
+        let unit = ["  1 us", " 10 us", "100 us", "  1 ms", " 10 ms", "100 ms"][level as usize - 3];
+        let points = at.map(|(q, _)| match (height(counted(said, q)).clamp(3, 8) == level, height(counted(due, q)).clamp(3, 8) == level) {
+            (true, true) => "   *    ",
+            (true, false) => "   o    ",
+            (false, true) => "   x    ",
+            (false, false) => "        ",
+        });
+        println!("{}", format!("  {unit} | {}", points.concat()).trim_end());
+    }
+    println!("         +-{}", "-".repeat(8 * at.len()));
+    println!("           {}", at.map(|(_, name)| format!("{name:^7} ")).concat().trim_end());
+}
+
+/// `run`: one bench, one day, as the answer has them.
+fn show(seed: u64) {
+    let played = Bench::play(seed);
+    let due = played.from_due();
+    println!("Seed {seed}: {} requests, one each {}, of which one in some hundreds stalls for 8 ms.", played.count, shown(played.every));
+    if played.said.is_empty() || due.is_empty() {
+        println!("Your bench sent {} requests and says {} latencies: nothing to plot.", due.len(), played.said.len());
+    } else {
+        println!("Latency: o is what your bench says, x is from when each request was due (same calls), * is both. A point stands in the line of the power of ten that it reaches.\n");
+        plot(&played.said, &due);
+        let waited = played.said.iter().zip(&due).filter(|(said, due)| **due >= 1_000_000 && **said < 1_000_000).count();
+        println!("\n{waited} requests were answered 1 ms or more after they were due, and your bench says that they were quicker.");
+        println!("Your percentile of what your bench says, beside the right one of the same values:");
+        for (q, name) in [(5_000, "p50"), (9_900, "p99"), (9_990, "p99.9"), (10_000, "most")] {
+            println!("  {name:<6} {:>9}  {:>9}", shown(answer::percentile(&played.said, q)), shown(counted(&played.said, q)));
+        }
+    }
+    println!("\nWhat a day's waits cost if one spins for at most so long, and parks then:");
+    // One day of mostly short waits, and one of none.
+    for (name, seed) in [("short waits", 5 * seed + 2), ("long waits", 5 * seed + 1)] {
+        let (waits, park) = day(seed);
+        let yours = answer::spin_budget(&waits, park);
+        println!("  mostly {name}, {} of {} shorter than the {} that a park costs", waits.iter().filter(|wait| **wait <= park).count(), waits.len(), shown(park));
+        for (name, budget) in [("nothing: park at once", 0), ("as long as a park costs", park), ("your budget", yours)] {
+            println!("    {name:<24} {:>9}: {:>9}", shown(budget), shown(cost(&waits, park, budget) as u64));
+        }
+    }
+}
+
+fn check() {
     (1..=40).for_each(bench);
     (1..=200).for_each(percentile);
     (1..=200).for_each(budget);
     reading();
     println!("NOTE\t40 benches in simulated time, 200 sets of percentiles, 200 days of waits");
     println!("PASS");
+}
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    match args.next() {
+        Some(_) => show(args.next().and_then(|seed| seed.parse().ok()).unwrap_or(1)),
+        None => check(),
+    }
 }

@@ -8,6 +8,7 @@ use halyard_lab::real::{self, RealRun};
 
 use super::answers::Answers;
 use super::exit::{Ended, Exit, Outcome};
+use super::out::say;
 use super::{find_lab, print_json};
 
 /// Runs with real processes that a script must pass when the simulator has let it pass.
@@ -101,22 +102,19 @@ fn with_processes(mut run: RealRun<'_>, kills: bool, report: &mut FileReport) {
 
 fn print(report: &Report) {
     let verdict = if report.passed { "PASS" } else { "FAIL" };
-    println!("{verdict}  lab {}: {}", report.lab, report.title);
+    say!("{verdict}  lab {}: {}", report.lab, report.title);
     for file in &report.files {
         let mark = if file.passed { "ok  " } else { "FAIL" };
-        println!("  {mark}  {}", file.file);
+        say!("  {mark}  {}", file.file);
         if let Some(problem) = &file.problem {
             print_problem(report.lab, file.file, problem);
         }
         for note in &file.notes {
-            println!("        {note}");
+            say!("        {note}");
         }
     }
     if report.passed {
-        println!(
-            "        why it is right, and what else there is to know: halyard-lab reveal {}",
-            report.lab
-        );
+        say!("        why it is right, and what else there is to know: halyard-lab reveal {}", report.lab);
     }
 }
 
@@ -126,16 +124,16 @@ fn print_problem(lab: usize, file: &str, problem: &Problem) {
         (Some(line), None) => format!("line {line}: "),
         _ => String::new(),
     };
-    println!("        violated: {}", problem.rule);
-    println!("        {place}{}", problem.what);
+    say!("        violated: {}", problem.rule);
+    say!("        {place}{}", problem.what);
     if !problem.advice.is_empty() {
-        println!("        -> {}", problem.advice);
+        say!("        -> {}", problem.advice);
     }
     if let (Some(steps), Some(schedule)) = (problem.steps, &problem.schedule) {
-        println!("        shortest way there, {steps} steps: {schedule}");
-        println!("        see it:  halyard-lab step {lab} --file {file} --schedule '{schedule}'");
+        say!("        shortest way there, {steps} steps: {schedule}");
+        say!("        see it:  halyard-lab step {lab} --file {file} --schedule '{schedule}'");
     }
     if let Some(seed) = &problem.seed {
-        println!("        replay:  halyard-lab run {lab} --file {file} --seed {seed}");
+        say!("        replay:  halyard-lab run {lab} --file {file} --seed {seed}");
     }
 }

@@ -2,7 +2,9 @@
 
 mod answers;
 mod check;
+mod exercise;
 mod exit;
+mod out;
 mod run;
 mod script;
 mod show;
@@ -16,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 use halyard_lab::labs::{LABS, Lab, find};
 
 use exit::{Ended, Outcome};
+use out::say;
 
 const EXITS: &str = "Exit codes: 0 done or PASS, 1 FAIL, 2 wrong use, 66 no answers there, 70 a tool that is needed \
                      failed, 74 the system refused.";
@@ -50,7 +53,7 @@ enum Command {
         #[command(flatten)]
         which: Which,
     },
-    /// Run your answer: many times in the simulator, and with real processes.
+    /// Run your answer: many times in the simulator and with real processes, or a Rust exercise to see what it does.
     Run(RunArgs),
     /// Step through your answer: you choose who runs next.
     Step(StepArgs),
@@ -75,7 +78,7 @@ enum Command {
     },
     /// What you have tried, passed and looked up.
     Progress,
-    /// Remove what runs that were killed left in /dev/shm.
+    /// Remove what runs that were killed left in /dev/shm, and the loom that lab 8 has compiled.
     Clean,
     /// Write a run as one page of HTML: who did what when, who waited for whom.
     Trace(TraceArgs),
@@ -111,15 +114,15 @@ struct RunArgs {
     /// Which of the lab's files; its first if not given.
     #[arg(long)]
     file: Option<String>,
-    /// One run by this seed, told step by step.
+    /// One run by this seed: told step by step (labs 1 to 6), or with other chances (9 and 10).
     #[arg(long, conflicts_with_all = ["rounds", "processes"])]
     seed: Option<String>,
-    /// Runs in the simulator.
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    rounds: u64,
-    /// Runs with real processes.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=1000))]
-    processes: u64,
+    /// Runs in the simulator (labs 1 to 6) [default: 1000].
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    rounds: Option<u64>,
+    /// Runs with real processes (labs 1 to 6) [default: 5].
+    #[arg(long, value_parser = clap::value_parser!(u64).range(0..=1000))]
+    processes: Option<u64>,
     /// Kill the lab's victim before this step of its own, in the runs with real processes.
     #[arg(long, value_name = "STEP")]
     kill: Option<u32>,
@@ -191,6 +194,18 @@ fn run(cli: Cli) -> Outcome {
 /// Prints a value as JSON.
 fn print_json(value: &impl serde::Serialize) -> Outcome {
     let text = serde_json::to_string_pretty(value).map_err(|error| Ended::broken(error.to_string()))?;
-    println!("{text}");
+    say!("{text}");
     Ok(exit::Exit::Passed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_book_shows_what_is_understood() {
+        let seen = halyard_book::understood::<Cli>("halyard-lab", Vec::new())
+            .unwrap_or_else(|wrong| panic!("{wrong}"));
+        assert!(seen > 50, "{seen} command lines");
+    }
 }

@@ -5,7 +5,7 @@ use std::env;
 use std::io::{self, Read};
 use std::path::Path;
 
-use halyard_lab::labs::Lab;
+use halyard_lab::labs::{Answer, Lab};
 use halyard_lab::machine::Actor;
 use halyard_lab::real::{self, Outcome as Real, Part, RealRun, meet};
 use halyard_lab::search::{Case, Ended as RunEnded, Seed, simulate};
@@ -14,23 +14,29 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::exit::{Ended, Exit, Outcome};
-use super::script::{Loaded, load, replay};
-use super::{RunArgs, print_json};
+use super::out::say;
+use super::script::{Loaded, choose, load, replay};
+use super::{RunArgs, exercise, print_json};
 
 /// Steps of a simulated run.
 const STEPS_MAX: usize = 5_000;
 
 pub(super) fn run(args: &RunArgs, dir: Option<&Path>, json: bool) -> Outcome {
     let lab = args.which.lab()?;
+    let file = choose(lab, args.file.as_deref())?;
+    if let Answer::Rust { harness } = &file.kind {
+        return exercise::run(lab, file.name, harness, args, dir, json);
+    }
+    let (rounds, processes) = (args.rounds.unwrap_or(1000), args.processes.unwrap_or(5));
     let loaded = load(lab, args.file.as_deref(), dir)?;
     if let Some(seed) = replay(&loaded.program, args.seed.as_deref(), None)? {
         return tell(&loaded, &seed, json);
     }
-    let simulated = many(&loaded, args.rounds);
-    let mut rounds = Vec::new();
-    if let Some(task) = loaded.task.filter(|task| task.real && args.processes > 0) {
+    let simulated = many(&loaded, rounds);
+    let mut real = Vec::new();
+    if let Some(task) = loaded.task.filter(|task| task.real && processes > 0) {
         let program = env::current_exe().map_err(|error| Ended::io("this program", &error))?;
-        for round in 1..=args.processes {
+        for round in 1..=processes {
             let kill = match (loaded.victim, args.kill) {
                 (Some(victim), Some(step)) => Some((victim, step)),
                 (Some(victim), None) => Some((victim, round as u32)),
@@ -47,7 +53,7 @@ pub(super) fn run(args: &RunArgs, dir: Option<&Path>, json: bool) -> Outcome {
                 kill,
                 traced: false,
             };
-            rounds.push(real::run(&run).map_err(|error| Ended::io("running real processes", &error))?);
+            real.push(real::run(&run).map_err(|error| Ended::io("running real processes", &error))?);
         }
     }
     let meeting = match lab.number {
@@ -59,20 +65,20 @@ pub(super) fn run(args: &RunArgs, dir: Option<&Path>, json: bool) -> Outcome {
     };
     if json {
         return print_json(&json!({"lab": lab.number, "file": loaded.name, "simulator": simulated,
-                                  "processes": rounds, "crates": meeting}));
+                                  "processes": real, "crates": meeting}));
     }
     print_simulated(lab, &loaded, &simulated);
-    print_real(&rounds);
+    print_real(&real);
     if loaded.task.is_some_and(|task| !task.real) {
-        println!("\nNo real processes: priorities are for root alone (see sched(7)).");
+        say!("\nNo real processes: priorities are for root alone (see sched(7)).");
     }
     if !meeting.is_empty() {
-        println!("\nThe crates, and a killed holder");
+        say!("\nThe crates, and a killed holder");
         for shown in meeting {
-            println!("  {}\n      {}", shown.what, shown.result);
+            say!("  {}\n      {}", shown.what, shown.result);
         }
     }
-    println!("\nNext: halyard-lab hint {0}, or change {1} and check {0}", lab.number, loaded.name);
+    say!("\nNext: halyard-lab hint {0}, or change {1} and check {0}", lab.number, loaded.name);
     Ok(Exit::Passed)
 }
 
@@ -110,16 +116,18 @@ fn many(loaded: &Loaded, rounds: u64) -> Simulated {
 }
 
 fn print_simulated(lab: &Lab, loaded: &Loaded, simulated: &Simulated) {
-    println!("In the simulator, {} runs of {} by seeds 1 to {0}:", simulated.runs, loaded.name);
-    println!("  {:>6}  ended well", simulated.well);
+    say!("In the simulator, {} runs of {} by seeds 1 to {0}:", simulated.runs, loaded.name);
+    say!("  {:>6}  ended well", simulated.well);
     if simulated.early > 0 {
-        println!("  {:>6}  went on and on, {STEPS_MAX} steps and more", simulated.early);
+        say!("  {:>6}  went on and on, {STEPS_MAX} steps and more", simulated.early);
     }
     for (rule, bad) in &simulated.bad {
-        println!("  {:>6}  {rule}: {}", bad.times, bad.what);
-        println!(
+        say!("  {:>6}  {rule}: {}", bad.times, bad.what);
+        say!(
             "          the first: halyard-lab run {} --file {} --seed {}",
-            lab.number, loaded.name, bad.seed
+            lab.number,
+            loaded.name,
+            bad.seed
         );
     }
 }
@@ -128,7 +136,7 @@ fn print_real(rounds: &[Real]) {
     if rounds.is_empty() {
         return;
     }
-    println!("\nWith real processes, named semaphores and shared memory:");
+    say!("\nWith real processes, named semaphores and shared memory:");
     for (index, outcome) in rounds.iter().enumerate() {
         let verdict = match &outcome.violation {
             None if outcome.given_up => "did not come to an end and was given up".to_owned(),
@@ -136,7 +144,7 @@ fn print_real(rounds: &[Real]) {
             Some((rule, what)) => format!("{rule}: {what}"),
         };
         let killed = outcome.killed.as_ref().map_or_else(String::new, |who| format!(", {who} killed"));
-        println!(
+        say!(
             "  run {}: {} put, {} arrived, {} lost, {} doubled{killed}; {verdict}",
             index + 1,
             outcome.put,
@@ -174,9 +182,9 @@ fn tell(loaded: &Loaded, seed: &Seed, json: bool) -> Outcome {
             _ => step.name.clone(),
         };
         let line = step.line.map_or_else(String::new, |line| format!("line {line}"));
-        println!("{:>4}  {who:<width$}  {line:<8}  {}", index + 1, step.did, width = width + 1);
+        say!("{:>4}  {who:<width$}  {line:<8}  {}", index + 1, step.did, width = width + 1);
     }
-    println!("{ended}");
+    say!("{ended}");
     Ok(exit)
 }
 

@@ -42,7 +42,8 @@ pub(super) fn load(lab: &'static Lab, name: Option<&str>, dir: Option<&Path>) ->
         Answer::Schedule { source, given, .. } => ((*source).to_owned(), *given, &[], None),
         Answer::Rust { .. } => {
             return Err(Ended::usage(format!(
-                "{} is a Rust exercise, with nothing to run or step through; use `halyard-lab check {}`",
+                "{0} is a Rust exercise, without steps of a script to go through; `halyard-lab run {1}` shows what it does, \
+                 `halyard-lab check {1}` judges it",
                 file.name, lab.number
             )));
         }

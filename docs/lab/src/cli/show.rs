@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::answers::Answers;
 use super::exit::{Ended, Exit, Outcome};
+use super::out::say;
 use super::print_json;
 
 pub(super) fn list(dir: Option<&Path>, json: bool) -> Outcome {
@@ -37,7 +38,7 @@ pub(super) fn list(dir: Option<&Path>, json: bool) -> Outcome {
             (false, _) => "open",
         };
         let files: Vec<_> = lab.files.iter().map(|file| file.name).collect();
-        println!("{:>2}  {mark}  {:<28} {}", lab.number, lab.title, files.join(", "));
+        say!("{:>2}  {mark}  {:<28} {}", lab.number, lab.title, files.join(", "));
     }
     Ok(Exit::Passed)
 }
@@ -47,9 +48,9 @@ pub(super) fn start(folder: &Path, json: bool) -> Outcome {
     if json {
         return print_json(&json!({"folder": folder, "files": made}));
     }
-    println!("{} files in {}. Now:", made.len(), folder.display());
-    println!("  cd {}", folder.display());
-    println!("  halyard-lab show 1");
+    say!("{} files in {}. Now:", made.len(), folder.display());
+    say!("  cd {}", folder.display());
+    say!("  halyard-lab show 1");
     Ok(Exit::Passed)
 }
 
@@ -71,35 +72,35 @@ pub(super) fn show(lab: &'static Lab, json: bool) -> Outcome {
             .collect();
         return print_json(&json!({"lab": lab.number, "title": lab.title, "task": lab.task, "files": files}));
     }
-    println!("Lab {}: {}   (answers in {})\n\n{}", lab.number, lab.title, lab.folder, lab.task.trim_end());
+    say!("Lab {}: {}   (answers in {})\n\n{}", lab.number, lab.title, lab.folder, lab.task.trim_end());
     for file in lab.files {
         match &file.kind {
             Answer::Script(task) => {
-                println!("\n{} must keep, in every interleaving:", file.name);
+                say!("\n{} must keep, in every interleaving:", file.name);
                 for rule in task.rules {
-                    println!("  {:<14} {}", rule.id(), rule.promise());
+                    say!("  {:<14} {}", rule.id(), rule.promise());
                 }
                 if let Some(victim) = task.victim {
-                    println!("  {victim} may be killed at any step");
+                    say!("  {victim} may be killed at any step");
                 }
                 let given: Vec<_> =
                     task.given.iter().map(|(name, value)| format!("{name} = {value}")).collect();
                 if !given.is_empty() {
-                    println!("  given: {}", given.join(", "));
+                    say!("  given: {}", given.join(", "));
                 }
             }
-            Answer::Rust { .. } => println!("\n{} is a Rust file; its head says what it must do.", file.name),
+            Answer::Rust { .. } => say!("\n{} is a Rust file; its head says what it must do.", file.name),
             Answer::Schedule { of, source, .. } => {
-                println!("\n{}: who moves in {of}, step by step. {of} is:\n", file.name);
+                say!("\n{}: who moves in {of}, step by step. {of} is:\n", file.name);
                 for line in source.lines().filter(|line| !line.starts_with('#')) {
-                    println!("    {line}");
+                    say!("    {line}");
                 }
             }
         }
     }
     let rust = lab.files.iter().all(|file| matches!(file.kind, Answer::Rust { .. }));
     let before = if rust { String::new() } else { format!("run {0}, step {0}, ", lab.number) };
-    println!("\nNext: halyard-lab {before}check {0}, hint {0}", lab.number);
+    say!("\nNext: halyard-lab {before}check {0}, hint {0}", lab.number);
     Ok(Exit::Passed)
 }
 
@@ -116,10 +117,10 @@ pub(super) fn hint(lab: &'static Lab, dir: Option<&Path>, json: bool) -> Outcome
         return print_json(&json!({"lab": lab.number, "hints": hints}));
     }
     for (index, hint) in hints.iter().enumerate() {
-        println!("Hint {} of 3\n{hint}\n", index + 1);
+        say!("Hint {} of 3\n{hint}\n", index + 1);
     }
     if lab.hint(shown).is_none() {
-        println!("There are no more. After an attempt, `halyard-lab reveal {}` explains it all.", lab.number);
+        say!("There are no more. After an attempt, `halyard-lab reveal {}` explains it all.", lab.number);
     }
     Ok(Exit::Passed)
 }
@@ -136,7 +137,7 @@ pub(super) fn reveal(lab: &'static Lab, dir: Option<&Path>, json: bool) -> Outco
     if json {
         return print_json(&json!({"lab": lab.number, "explanation": lab.explanation}));
     }
-    println!("Lab {}: {}\n\n{}", lab.number, lab.title, lab.explanation.trim_end());
+    say!("Lab {}: {}\n\n{}", lab.number, lab.title, lab.explanation.trim_end());
     Ok(Exit::Passed)
 }
 
@@ -156,7 +157,7 @@ pub(super) fn progress(dir: Option<&Path>, json: bool) -> Outcome {
             &json!({"folder": answers.folder, "passed": passed, "of": LABS.len(), "labs": labs}),
         );
     }
-    println!("{passed} of {} passed, in {}", LABS.len(), answers.folder.display());
+    say!("{passed} of {} passed, in {}", LABS.len(), answers.folder.display());
     for (lab, done) in rows {
         let state = if done.passed { "PASS" } else { "" };
         let mut notes = Vec::new();
@@ -171,7 +172,7 @@ pub(super) fn progress(dir: Option<&Path>, json: bool) -> Outcome {
         if done.revealed {
             notes.push("revealed".to_owned());
         }
-        println!("{:>2}  {state:<4}  {:<28} {}", lab.number, lab.title, notes.join(", "));
+        say!("{:>2}  {state:<4}  {:<28} {}", lab.number, lab.title, notes.join(", "));
     }
     Ok(Exit::Passed)
 }

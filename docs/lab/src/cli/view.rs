@@ -11,6 +11,7 @@ use halyard_lab::trace::{self, write_page};
 use serde_json::json;
 
 use super::exit::{Ended, Exit, Outcome};
+use super::out::say;
 use super::script::{load, replay};
 use super::{StepArgs, TraceArgs, print_json};
 
@@ -61,7 +62,7 @@ pub(super) fn trace(args: &TraceArgs, dir: Option<&Path>, json: bool) -> Outcome
             &json!({"page": args.output, "steps": recording.steps.len(), "ended": recording.ended}),
         );
     }
-    println!("{}: {} steps; {}", args.output.display(), recording.steps.len(), recording.ended);
+    say!("{}: {} steps; {}", args.output.display(), recording.steps.len(), recording.ended);
     Ok(Exit::Passed)
 }
 

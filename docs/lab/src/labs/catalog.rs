@@ -14,9 +14,25 @@ macro_rules! file {
     };
 }
 
-/// A lab whose texts lie in its folder.
+/// A file that a student hands in: its name, which is also its starter's, and how it is judged.
+macro_rules! answer {
+    ($folder:literal script $name:literal $task:ident $advice:ident) => {
+        answer!($folder $name Answer::Script($task), $advice)
+    };
+    ($folder:literal schedule $name:literal $of:literal $given:ident) => {
+        answer!($folder $name Answer::Schedule { of: $of, source: file!($folder, $of), given: $given }, &[])
+    };
+    ($folder:literal rust $name:literal) => {
+        answer!($folder $name Answer::Rust { harness: file!($folder, "harness.rs") }, &[])
+    };
+    ($folder:literal $name:literal $kind:expr, $advice:expr) => {
+        AnswerFile { name: $name, starter: file!($folder, $name), kind: $kind, advice: $advice }
+    };
+}
+
+/// A lab whose texts and files lie in its folder.
 macro_rules! lab {
-    ($number:literal, $folder:literal, $title:literal, $files:expr) => {
+    ($number:literal, $folder:literal, $title:literal, $($kind:ident $name:literal ($($how:tt)*)),+) => {
         Lab {
             number: $number,
             folder: $folder,
@@ -24,29 +40,35 @@ macro_rules! lab {
             task: file!($folder, "task.md"),
             hints: file!($folder, "hints.md"),
             explanation: file!($folder, "explanation.md"),
-            files: $files,
+            files: &[$(answer!($folder $kind $name $($how)*)),+],
         }
     };
 }
 
 mod holders;
-mod rust;
 
-use holders::{CONVOY, CRASH, INVERSION, ROBUST};
-use rust::{CURSORS, ORDERED, SENDER, TAILS};
+use holders::{
+    CONVOY, CONVOY_ADVICE, CRASH, CRASH_ADVICE, INVERSION, INVERSION_ADVICE, ROBUST, ROBUST_ADVICE,
+};
 
 /// All labs, in order.
+#[rustfmt::skip]
 pub static LABS: &[Lab] = &[
-    lab!(1, "01-unguarded-ring", "The unguarded ring", &[RING]),
-    lab!(2, "02-bounded-buffer", "The bounded buffer", &[BUFFER]),
-    lab!(3, "03-lost-wakeup", "The lost wake-up", &[FLAG, DOORBELL]),
-    lab!(4, "04-wrong-order", "The wrong order", &[SCHEDULE, FIX, POSTS]),
-    lab!(5, "05-kill-9", "kill -9", &[CRASH, ROBUST]),
-    lab!(6, "06-convoy", "Convoy and priority", &[CONVOY, INVERSION]),
-    lab!(7, "07-false-sharing", "False sharing", &[CURSORS]),
-    lab!(8, "08-memory-ordering", "Memory ordering", &[ORDERED]),
-    lab!(9, "09-backpressure", "Backpressure", &[SENDER]),
-    lab!(10, "10-tails", "Tails", &[TAILS]),
+    lab!(1, "01-unguarded-ring", "The unguarded ring", script "ring.lab" (RING RING_ADVICE)),
+    lab!(2, "02-bounded-buffer", "The bounded buffer", script "buffer.lab" (BUFFER BUFFER_ADVICE)),
+    lab!(3, "03-lost-wakeup", "The lost wake-up",
+        script "flag.lab" (FLAG FLAG_ADVICE), script "doorbell.lab" (DOORBELL DOORBELL_ADVICE)),
+    lab!(4, "04-wrong-order", "The wrong order",
+        schedule "schedule.txt" ("bad.lab" ORDER), script "fix.lab" (FIX ORDER_ADVICE),
+        script "posts.lab" (POSTS ORDER_ADVICE)),
+    lab!(5, "05-kill-9", "kill -9",
+        script "crash.lab" (CRASH CRASH_ADVICE), script "robust.lab" (ROBUST ROBUST_ADVICE)),
+    lab!(6, "06-convoy", "Convoy and priority",
+        script "convoy.lab" (CONVOY CONVOY_ADVICE), script "inversion.lab" (INVERSION INVERSION_ADVICE)),
+    lab!(7, "07-false-sharing", "False sharing", rust "cursors.rs" ()),
+    lab!(8, "08-memory-ordering", "Memory ordering", rust "ring.rs" ()),
+    lab!(9, "09-backpressure", "Backpressure", rust "sender.rs" ()),
+    lab!(10, "10-tails", "Tails", rust "tails.rs" ()),
 ];
 
 /// The lab of that number.
@@ -71,217 +93,194 @@ const fn advice(
     Advice { rules, fits, text }
 }
 
+/// What most scripts are made of: a ring of some cells, and nothing that must be locked.
+const PLAIN: Shape = Shape { capacity: 8, kinds: &[], memory: Memory::Sequential, locks: false };
+
+/// What holds for most scripts: nobody is killed, and real processes can run them.
+const SCRIPT: ScriptTask = ScriptTask {
+    given: &[],
+    given_real: &[],
+    shape: PLAIN,
+    rules: SAFE,
+    victim: None,
+    extra: None,
+    real: true,
+};
+
 const SAFE: &[Rule] = &[Rule::NoLoss, Rule::NoDouble, Rule::InBounds, Rule::AllArrive];
 
-const RING: AnswerFile = AnswerFile {
-    name: "ring.lab",
-    starter: file!("01-unguarded-ring", "ring.lab"),
-    kind: Answer::Script(ScriptTask {
-        given: &[("items", 2), ("total", 4)],
-        given_real: &[("items", 4), ("total", 8)],
-        shape: Shape {
-            capacity: 8,
-            kinds: &[kind("producer", 2, 2), kind("consumer", 1, 0)],
-            memory: Memory::Sequential,
-            locks: false,
-        },
-        rules: SAFE,
-        victim: None,
-        extra: None,
-        real: true,
-    }),
-    advice: &[
-        advice(
-            &["deadlock", "livelock"],
-            |program, violation| on::several_mutexes(program, violation) || on::one_mutex(program, violation),
-            "every lock needs its unlock, on every way out: follow one producer line by line and see whether it still \
-             holds the mutex when the other wants it, or when it ends.",
-        ),
-        advice(
-            &[],
-            on::several_mutexes,
-            "a lock of one's own excludes nobody: both producers must lock the same mutex.",
-        ),
-        advice(
-            &[],
-            on::a_flag,
-            "between seeing the flag down and raising it, the other producer can see it down as well: looking and \
-             setting must be one step, and that is what a mutex is for.",
-        ),
-        advice(
-            &["no-loss", "no-double", "all-arrive", "in-bounds"],
-            on::one_mutex,
-            "somebody let go of the lock in the middle, or never took it: reading tail, writing the cell and moving \
-             tail belong together, in one lock ... unlock, for every producer.",
-        ),
-        advice(
-            &[],
-            on::nothing_guards,
-            "two producers read the same tail, so they write the same cell: nothing keeps the second out while the \
-             first is inside `put`.",
-        ),
-    ],
+const RING: ScriptTask = ScriptTask {
+    given: &[("items", 2), ("total", 4)],
+    given_real: &[("items", 4), ("total", 8)],
+    shape: Shape { capacity: 8, kinds: &[kind("producer", 2, 2), kind("consumer", 1, 0)], ..PLAIN },
+    ..SCRIPT
 };
+
+const RING_ADVICE: &[Advice] = &[
+    advice(
+        &["deadlock", "livelock"],
+        |program, violation| on::several_mutexes(program, violation) || on::one_mutex(program, violation),
+        "every lock needs its unlock, on every way out: follow one producer line by line and see whether it still \
+             holds the mutex when the other wants it, or when it ends.",
+    ),
+    advice(
+        &[],
+        on::several_mutexes,
+        "a lock of one's own excludes nobody: both producers must lock the same mutex.",
+    ),
+    advice(
+        &[],
+        on::a_flag,
+        "between seeing the flag down and raising it, the other producer can see it down as well: looking and \
+             setting must be one step, and that is what a mutex is for.",
+    ),
+    advice(
+        &["no-loss", "no-double", "all-arrive", "in-bounds"],
+        on::one_mutex,
+        "somebody let go of the lock in the middle, or never took it: reading tail, writing the cell and moving \
+             tail belong together, in one lock ... unlock, for every producer.",
+    ),
+    advice(
+        &[],
+        on::nothing_guards,
+        "two producers read the same tail, so they write the same cell: nothing keeps the second out while the \
+             first is inside `put`.",
+    ),
+];
 
 const TOKENS: &[Rule] =
     &[Rule::HonestTokens, Rule::Sum, Rule::InBounds, Rule::NoLoss, Rule::NoDouble, Rule::AllArrive];
 
-const BUFFER: AnswerFile = AnswerFile {
-    name: "buffer.lab",
-    starter: file!("02-bounded-buffer", "buffer.lab"),
-    kind: Answer::Script(ScriptTask {
-        given: &[("items", 2), ("total", 4)],
-        given_real: &[("items", 500), ("total", 1000)],
-        shape: Shape {
-            capacity: 3,
-            kinds: &[kind("producer", 2, 2), kind("consumer", 1, 0)],
-            memory: Memory::Sequential,
-            locks: false,
-        },
-        rules: TOKENS,
-        victim: None,
-        extra: None,
-        real: true,
-    }),
-    advice: &[
-        advice(
-            &[],
-            on::full_from_nothing,
-            "`full` counts items, and at the start nothing has been put yet: the consumer would take from cells that \
+const BUFFER: ScriptTask = ScriptTask {
+    given: &[("items", 2), ("total", 4)],
+    given_real: &[("items", 500), ("total", 1000)],
+    shape: Shape { capacity: 3, kinds: &[kind("producer", 2, 2), kind("consumer", 1, 0)], ..PLAIN },
+    rules: TOKENS,
+    ..SCRIPT
+};
+
+const BUFFER_ADVICE: &[Advice] = &[
+    advice(
+        &[],
+        on::full_from_nothing,
+        "`full` counts items, and at the start nothing has been put yet: the consumer would take from cells that \
              hold nothing.",
-        ),
-        advice(
-            &[],
-            on::too_many_tokens,
-            "there are more tokens than cells: a producer would be let in while the ring is full, and write over an \
+    ),
+    advice(
+        &[],
+        on::too_many_tokens,
+        "there are more tokens than cells: a producer would be let in while the ring is full, and write over an \
              item that nobody has taken.",
-        ),
-        advice(
-            &[],
-            on::too_few_tokens,
-            "with fewer tokens than cells there are cells that nobody ever uses, and with none at all nobody can \
+    ),
+    advice(
+        &[],
+        on::too_few_tokens,
+        "with fewer tokens than cells there are cells that nobody ever uses, and with none at all nobody can \
              begin. How many cells are free before anybody has put anything?",
-        ),
-        advice(
-            &["deadlock", "sum"],
-            on::nobody_posts_empty,
-            "who takes an item out has freed a cell, and must give a token back for it: nobody posts `empty`, so \
+    ),
+    advice(
+        &["deadlock", "sum"],
+        on::nobody_posts_empty,
+        "who takes an item out has freed a cell, and must give a token back for it: nobody posts `empty`, so \
              producers use their tokens up and stand.",
-        ),
-        advice(
-            &["honest-tokens", "fault", "in-bounds"],
-            on::always,
-            "a token is a promise: post only after what it promises is there. `full` comes after the put, `empty` \
+    ),
+    advice(
+        &["honest-tokens", "fault", "in-bounds"],
+        on::always,
+        "a token is a promise: post only after what it promises is there. `full` comes after the put, `empty` \
              after the take.",
-        ),
-        advice(
-            &["deadlock"],
-            on::always,
-            "every `wait` takes a token that some other thread must give back: go through the pairs wait empty / post \
+    ),
+    advice(
+        &["deadlock"],
+        on::always,
+        "every `wait` takes a token that some other thread must give back: go through the pairs wait empty / post \
              empty and wait full / post full, and lock / unlock.",
-        ),
-        advice(
-            &["no-loss", "no-double"],
-            on::always,
-            "the tokens keep producers from a full ring, but not from one another: the three steps of `put` still \
+    ),
+    advice(
+        &["no-loss", "no-double"],
+        on::always,
+        "the tokens keep producers from a full ring, but not from one another: the three steps of `put` still \
              need the mutex.",
-        ),
-    ],
+    ),
+];
+
+const FLAG: ScriptTask = ScriptTask {
+    given: &[("items", 3), ("total", 3)],
+    given_real: &[("items", 8), ("total", 8)],
+    shape: Shape { capacity: 8, kinds: &[kind("producer", 1, 3), service("consumer")], ..PLAIN },
+    ..SCRIPT
 };
 
-const FLAG: AnswerFile = AnswerFile {
-    name: "flag.lab",
-    starter: file!("03-lost-wakeup", "flag.lab"),
-    kind: Answer::Script(ScriptTask {
-        given: &[("items", 3), ("total", 3)],
-        given_real: &[("items", 8), ("total", 8)],
-        shape: Shape {
-            capacity: 8,
-            kinds: &[kind("producer", 1, 3), service("consumer")],
-            memory: Memory::Sequential,
-            locks: false,
-        },
-        rules: SAFE,
-        victim: None,
-        extra: None,
-        real: true,
-    }),
-    advice: &[
-        advice(
-            &[],
-            on::sleeps,
-            "a wake that comes before the sleep is forgotten, and between the look and the sleep there is always room \
+const FLAG_ADVICE: &[Advice] = &[
+    advice(
+        &[],
+        on::sleeps,
+        "a wake that comes before the sleep is forgotten, and between the look and the sleep there is always room \
              for one. You need something that remembers: a semaphore counts its posts until somebody waits.",
-        ),
-        advice(
-            &["livelock"],
-            on::always,
-            "the consumer never rests: it looks again and again, and burns a processor for it. It must wait for \
+    ),
+    advice(
+        &["livelock"],
+        on::always,
+        "the consumer never rests: it looks again and again, and burns a processor for it. It must wait for \
              something when nothing is there.",
-        ),
-        advice(
-            &["fault", "in-bounds"],
-            on::always,
-            "post only after the item is there: a token that comes early lets the consumer take what was never put.",
-        ),
-        advice(
-            &["all-arrive", "deadlock"],
-            on::always,
-            "every put needs its post, or the consumer sleeps beside it.",
-        ),
-    ],
+    ),
+    advice(
+        &["fault", "in-bounds"],
+        on::always,
+        "post only after the item is there: a token that comes early lets the consumer take what was never put.",
+    ),
+    advice(
+        &["all-arrive", "deadlock"],
+        on::always,
+        "every put needs its post, or the consumer sleeps beside it.",
+    ),
+];
+
+const DOORBELL: ScriptTask = ScriptTask {
+    given: &[("items", 2), ("total", 2)],
+    given_real: &[("items", 8), ("total", 8)],
+    shape: Shape {
+        capacity: 8,
+        kinds: &[kind("producer", 1, 2), service("consumer")],
+        memory: Memory::Buffered,
+        ..PLAIN
+    },
+    extra: Some(quiet_doorbell),
+    ..SCRIPT
 };
 
-const DOORBELL: AnswerFile = AnswerFile {
-    name: "doorbell.lab",
-    starter: file!("03-lost-wakeup", "doorbell.lab"),
-    kind: Answer::Script(ScriptTask {
-        given: &[("items", 2), ("total", 2)],
-        given_real: &[("items", 8), ("total", 8)],
-        shape: Shape {
-            capacity: 8,
-            kinds: &[kind("producer", 1, 2), service("consumer")],
-            memory: Memory::Buffered,
-            locks: false,
-        },
-        rules: SAFE,
-        victim: None,
-        extra: Some(quiet_doorbell),
-        real: true,
-    }),
-    advice: &[
-        advice(
-            &["doorbell"],
-            on::always,
-            "the producer posts although nobody waits. That is right, but not cheap: each post is a system call. Look \
+const DOORBELL_ADVICE: &[Advice] = &[
+    advice(
+        &["doorbell"],
+        on::always,
+        "the producer posts although nobody waits. That is right, but not cheap: each post is a system call. Look \
              at `waiting` first, behind a fence.",
-        ),
-        advice(
-            &["livelock"],
-            on::no_wait,
-            "the consumer never rests: it must wait on `ready` when it finds nothing.",
-        ),
-        advice(
-            &["all-arrive"],
-            on::one_fence,
-            "both sides need a fence between their store and their look: producer: put, fence, look at waiting; \
+    ),
+    advice(
+        &["livelock"],
+        on::no_wait,
+        "the consumer never rests: it must wait on `ready` when it finds nothing.",
+    ),
+    advice(
+        &["all-arrive"],
+        on::one_fence,
+        "both sides need a fence between their store and their look: producer: put, fence, look at waiting; \
              consumer: waiting = 1, fence, look at the ring. With one of them missing, that side looks before its \
              store has arrived, and both miss each other.",
-        ),
-        advice(
-            &["all-arrive"],
-            on::no_fence,
-            "each side stores and then looks, and its store may still be in its buffer while it looks. Besides, an \
+    ),
+    advice(
+        &["all-arrive"],
+        on::no_fence,
+        "each side stores and then looks, and its store may still be in its buffer while it looks. Besides, an \
              item may come between the consumer's look and its announcement.",
-        ),
-        advice(
-            &["all-arrive"],
-            on::always,
-            "look again after the announcement: an item that came between the first look and `waiting = 1` found \
+    ),
+    advice(
+        &["all-arrive"],
+        on::always,
+        "look again after the announcement: an item that came between the first look and `waiting = 1` found \
              nobody waiting, so nobody posted.",
-        ),
-    ],
-};
+    ),
+];
 
 /// A producer that runs while nobody sleeps must not post.
 fn quiet_doorbell(case: &Case<'_>) -> Option<Violation> {
@@ -305,13 +304,6 @@ const ORDER_SHAPE: Shape = Shape {
     locks: true,
 };
 
-const SCHEDULE: AnswerFile = AnswerFile {
-    name: "schedule.txt",
-    starter: file!("04-wrong-order", "schedule.txt"),
-    kind: Answer::Schedule { of: "bad.lab", source: file!("04-wrong-order", "bad.lab"), given: ORDER },
-    advice: &[],
-};
-
 const ORDER_ADVICE: &[Advice] = &[
     advice(
         &["deadlock"],
@@ -331,32 +323,14 @@ const ORDER_ADVICE: &[Advice] = &[
     ),
 ];
 
-const FIX: AnswerFile = AnswerFile {
-    name: "fix.lab",
-    starter: file!("04-wrong-order", "fix.lab"),
-    kind: Answer::Script(ScriptTask {
-        given: ORDER,
-        given_real: ORDER_REAL,
-        shape: ORDER_SHAPE,
-        rules: TOKENS,
-        victim: None,
-        extra: None,
-        real: true,
-    }),
-    advice: ORDER_ADVICE,
-};
+const FIX: ScriptTask =
+    ScriptTask { given: ORDER, given_real: ORDER_REAL, shape: ORDER_SHAPE, rules: TOKENS, ..SCRIPT };
 
-const POSTS: AnswerFile = AnswerFile {
-    name: "posts.lab",
-    starter: file!("04-wrong-order", "posts.lab"),
-    kind: Answer::Script(ScriptTask {
-        given: ORDER,
-        given_real: ORDER_REAL,
-        shape: ORDER_SHAPE,
-        rules: &[Rule::PostsInside, Rule::InBounds, Rule::NoLoss, Rule::NoDouble, Rule::AllArrive],
-        victim: None,
-        extra: None,
-        real: true,
-    }),
-    advice: ORDER_ADVICE,
+/// The same as `fix.lab`, but for the place of the posts.
+const POSTS: ScriptTask = ScriptTask {
+    given: ORDER,
+    given_real: ORDER_REAL,
+    shape: ORDER_SHAPE,
+    rules: &[Rule::PostsInside, Rule::InBounds, Rule::NoLoss, Rule::NoDouble, Rule::AllArrive],
+    ..SCRIPT
 };
