@@ -49,7 +49,7 @@ fn check() {
     if unique.len() != lines.len() {
         fail("layout", "two words of an array of Cursors share a line", "each field needs a whole line, to its end");
     }
-    println!("NOTE\ttwo threads, a word each, {STEPS} times one more: {:.1} ms (for information; not judged)", race(&all[0].head, &all[0].tail));
+    println!("NOTE\twhat the layout costs on this machine: halyard-lab run 7 (for information; not judged)");
     println!("PASS");
 }
 

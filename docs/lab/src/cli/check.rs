@@ -8,7 +8,7 @@ use halyard_lab::real::{self, RealRun};
 
 use super::answers::Answers;
 use super::exit::{Ended, Exit, Outcome};
-use super::out::say;
+use super::out::{paragraph, say};
 use super::{find_lab, print_json};
 
 /// Runs with real processes that a script must pass when the simulator has let it pass.
@@ -125,11 +125,18 @@ fn print_problem(lab: usize, file: &str, problem: &Problem) {
         _ => String::new(),
     };
     say!("        violated: {}", problem.rule);
-    say!("        {place}{}", problem.what);
-    if !problem.advice.is_empty() {
-        say!("        -> {}", problem.advice);
+    // What rustc says has lines of its own.
+    if problem.what.contains('\n') {
+        say!("        {place}{}", problem.what);
+    } else {
+        paragraph("        ", &format!("{place}{}", problem.what));
     }
-    if let (Some(steps), Some(schedule)) = (problem.steps, &problem.schedule) {
+    if !problem.advice.is_empty() {
+        paragraph("        -> ", &problem.advice);
+    }
+    if problem.steps == Some(0) {
+        say!("        it is so from the start, whoever moves:  halyard-lab step {lab} --file {file}");
+    } else if let (Some(steps), Some(schedule)) = (problem.steps, &problem.schedule) {
         say!("        shortest way there, {steps} steps: {schedule}");
         say!("        see it:  halyard-lab step {lab} --file {file} --schedule '{schedule}'");
     }

@@ -156,7 +156,7 @@ struct TraceArgs {
     /// This schedule: names of threads, or `@FILE`.
     #[arg(long, conflicts_with = "real")]
     schedule: Option<String>,
-    /// A run of real processes, on a scale of time.
+    /// A run of real processes, in the order of their steps and with the time of each.
     #[arg(long)]
     real: bool,
     /// The page to write.

@@ -268,7 +268,8 @@ fn queues(case: &Case<'_>) -> String {
         longest = longest.max(queue);
         waited += queue;
     });
-    format!("taking turns, at most {longest} threads stood before the mutex, for {waited} steps in all")
+    let threads = if longest == 1 { "thread" } else { "threads" };
+    format!("taking turns, at most {longest} {threads} stood before the mutex, for {waited} steps in all")
 }
 
 fn check_schedule(of: &str, source: &str, given: script::Given<'_>, text: &str) -> Option<Problem> {
