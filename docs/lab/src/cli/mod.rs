@@ -21,7 +21,9 @@ use exit::{Ended, Outcome};
 use out::say;
 
 const EXITS: &str = "Exit codes: 0 done or PASS, 1 FAIL, 2 wrong use, 66 no answers there, 70 a tool that is needed \
-                     failed, 74 the system refused.";
+                     failed, 74 the system refused.\n\n\
+                     HALYARD_LAB_CACHE names the folder that keeps the loom of lab 8; by default it is the clone's target \
+                     folder, or ~/.cache.";
 
 /// Learn semaphores by breaking a real ring: labs with a simulator, a stepper and a checker.
 ///
