@@ -123,7 +123,12 @@ impl Workspace {
     /// # Errors
     /// What it would not.
     pub fn understands(&self, words: &[String]) -> Result<(), String> {
+        let toolchain = usize::from(words.get(1).is_some_and(|word| word.starts_with('+')));
+        let words = &words[toolchain..];
         let subcommand = words.get(1).ok_or("nothing behind cargo")?;
+        if subcommand == "fuzz" {
+            return self.understands_fuzz(&words[2..]);
+        }
         if !SUBCOMMANDS.contains(&subcommand.as_str()) {
             return Err(format!("cargo {subcommand} is not known to this test"));
         }
@@ -179,6 +184,26 @@ impl Workspace {
     }
 }
 
+impl Workspace {
+    /// `cargo fuzz run --fuzz-dir FOLDER [--features NAMES] TARGET [INPUT]`, which cargo-fuzz brings.
+    fn understands_fuzz(&self, words: &[String]) -> Result<(), String> {
+        let value = |option: &str| {
+            words.iter().position(|word| word == option).and_then(|at| words.get(at + 1)).map(String::as_str)
+        };
+        let folder = value("--fuzz-dir").ok_or("cargo fuzz without --fuzz-dir")?;
+        let package = self.packages.iter().find(|package| package.folder == folder);
+        let package = package.ok_or(format!("there is no package in {folder}"))?;
+        let features = value("--features").map(|names| names.split(',')).into_iter().flatten();
+        if let Some(name) = features.into_iter().find(|name| !package.features.contains(*name)) {
+            return Err(format!("{} has no feature {name}", package.name));
+        }
+        if words.iter().any(|word| package.programs.contains(word)) {
+            return Ok(());
+        }
+        Err(format!("cargo fuzz names no target of {folder}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,6 +218,7 @@ mod tests {
             "cargo test -p halyard-ring --features faults pushes",
             "cargo install --path docs/lab",
             "cargo run -p halyard-bench --features=faults -- chaos",
+            "cargo +nightly fuzz run --fuzz-dir bench/fuzz --features libfuzzer slots",
         ] {
             assert_eq!(understands(good), Ok(()), "{good}");
         }
@@ -205,6 +231,9 @@ mod tests {
             "cargo install --path ring",
             "cargo rnu --bin halyard",
             "cargo build --relaese",
+            "cargo fuzz run --fuzz-dir bench/fuzz slotz",
+            "cargo fuzz run --fuzz-dir fuzz slots",
+            "cargo fuzz run --fuzz-dir bench/fuzz --features fuzzer slots",
         ] {
             assert!(understands(bad).is_err(), "{bad}");
         }
