@@ -99,8 +99,8 @@ pub(super) fn show(lab: &'static Lab, json: bool) -> Outcome {
         }
     }
     let rust = lab.files.iter().all(|file| matches!(file.kind, Answer::Rust { .. }));
-    let before = if rust { String::new() } else { format!("run {0}, step {0}, ", lab.number) };
-    say!("\nNext: halyard-lab {before}check {0}, hint {0}", lab.number);
+    let step = if rust { String::new() } else { format!("step {}, ", lab.number) };
+    say!("\nNext: halyard-lab run {0}, {step}check {0}, hint {0}", lab.number);
     Ok(Exit::Passed)
 }
 
