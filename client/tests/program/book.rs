@@ -22,7 +22,7 @@ follow() {
 halyard() { if [ "$1" = tail ]; then follow "$@"; else command halyard "$@"; fi; }
 man() { cat; }
 follow tail -r lobby --nick bob > /dev/null
-trap 'kill $(jobs -p)' EXIT
+trap 'kill $(jobs -p); wait || true' EXIT
 "#;
 
 fn is_cheap(block: &Block) -> bool {
