@@ -2,7 +2,8 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use halyard_client::{Client, ClientOptions, ServerName};
 use halyard_ring::{Mode, PopError, Ring, RingName, RingOptions, Semaphore};
+use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 
 /// A name that no other test uses. What bears it is removed when the test ends, however it does.
@@ -193,6 +195,71 @@ fn a_living_server_is_left_alone_and_a_killed_ones_leftovers_go() {
     name.doctor(&["--fix"]).expect(0, &[("warning", "left_by_the_dead", "fixed")]);
     assert_eq!(name.left(), Vec::<PathBuf>::new());
     name.doctor(&["--fix"]).expect(0, &[]);
+}
+
+#[test]
+fn a_stopped_server_is_said_to_be_and_left_alone() {
+    let name = Name::new("stopped");
+    let server = Process::server(&name);
+    let pid = nix::unistd::Pid::from_raw(server.0.id() as i32);
+    let stopped = || halyard_ring::ProcessId::of(server.0.id()).unwrap().is_stopped();
+    assert!(!stopped());
+    kill(pid, Signal::SIGSTOP).unwrap();
+    while !stopped() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let seen = name.doctor(&["--fix"]);
+    seen.expect(1, &[("warning", "stopped_owner", "none")]);
+    assert_eq!(seen.findings[0]["pid"], server.0.id());
+    kill(pid, Signal::SIGCONT).unwrap();
+    while stopped() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    name.doctor(&["--fix"]).expect(0, &[("ok", "ring", "none")]);
+}
+
+/// The program where any user may run it, and a user that is not this one; `None`, and a word why, if this is not root.
+fn as_nobody() -> Option<(tempfile::TempDir, Command)> {
+    if !nix::unistd::Uid::effective().is_root() {
+        eprintln!("skipped: only root can run a program as another user");
+        return None;
+    }
+    let folder = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir().unwrap();
+    let program = folder.path().join("halyard");
+    fs::copy(env!("CARGO_BIN_EXE_halyard"), &program).unwrap();
+    let mut command = Command::new(program);
+    command.uid(65534).gid(65534).env_remove("HALYARD_SERVER").current_dir("/");
+    Some((folder, command))
+}
+
+#[test]
+fn another_users_ring_is_named_as_such_and_never_touched() {
+    let Some((_folder, mut command)) = as_nobody() else { return };
+    let name = Name::new("other");
+    let mut ring = Some(Ring::<u64>::create(&name.ring(), &RingOptions::mpsc(8)).unwrap());
+    command.args(["doctor", "--fix", "--json", &name.0]);
+    for alive in [true, false] {
+        let seen = Seen::of(command.output().unwrap());
+        seen.expect(0, &[("note", "other_user", "none")]);
+        let text = seen.findings[0]["text"].as_str().unwrap();
+        assert!(text.contains("root"), "whose it is is said: {text}");
+        assert_eq!(name.left().len(), 3, "alive: {alive}");
+        assert!(Ring::<u64>::open(&name.ring()).is_ok());
+        // Its creator lets go of it.
+        ring.take();
+    }
+}
+
+#[test]
+fn root_puts_right_what_another_users_dead_server_left() {
+    let Some((_folder, mut command)) = as_nobody() else { return };
+    let name = Name::new("theirs");
+    command.args(["demo-part", &name.0]);
+    let mut server = Process::spawn(command, "ready");
+    name.doctor(&["--fix"]).expect(0, &[("ok", "ring", "none")]);
+    server.kill();
+    name.doctor(&["--fix"]).expect(0, &[("warning", "left_by_the_dead", "fixed")]);
+    assert_eq!(name.left(), Vec::<PathBuf>::new());
 }
 
 #[test]

@@ -70,6 +70,15 @@ impl ProcessId {
         }
     }
 
+    /// Whether the process lives and stands still: stopped by a signal (SIGSTOP, Ctrl-Z), or in a debugger's hand. False
+    /// where that cannot be found out.
+    #[must_use]
+    pub fn is_stopped(self) -> bool {
+        Stat::read(self.pid).is_ok_and(|stat| {
+            (self.start == 0 || stat.start & START_MASK == self.start) && matches!(stat.state, b'T' | b't')
+        })
+    }
+
     pub(crate) fn to_word(self) -> u64 {
         u64::from(self.pid) | (self.start & START_MASK) << PID_BITS
     }

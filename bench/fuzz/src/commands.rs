@@ -12,7 +12,7 @@ use crate::input::Input;
 use crate::record::every_kind;
 
 /// Far longer than anything takes: a server that has not answered by then has stopped.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Beyond this number a client asks nothing more.
 const LAST: u64 = u64::MAX - 16;

@@ -1,4 +1,5 @@
-//! Every target over its corpus, its seeds, and a seeded run of mutations of both.
+//! Every target over its corpus, its seeds, and a seeded run of mutations of both. `HALYARD_FUZZ_SEED` makes it another
+//! run, `HALYARD_FUZZ_TIMES` one that is so many times as long.
 
 use std::fs;
 use std::io::Write as _;
@@ -56,21 +57,27 @@ fn corpus(target: Target) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
+/// What the environment says, for a longer run or another one.
+fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).map_or(otherwise, |text| text.parse().expect(variable))
+}
+
 fn check(name: &str) {
     let target = targets().into_iter().find(|target| target.name == name).unwrap();
     let mut known = corpus(target);
     assert!(!known.is_empty(), "no corpus");
     known.extend((target.seeds)());
     assert_eq!(run_all(target, known.iter().cloned()), known.len());
-    let mut random = Random(1);
-    let mutations = (0..target.mutations).map(|_| {
-        let mut input = known[random.below(known.len())].clone();
-        let other = random.below(known.len());
+    let mut random = Random(number("HALYARD_FUZZ_SEED", 1));
+    // Half of the mutations are of what is known; the other half of what came of that, never far from it.
+    let mut grown = known.clone();
+    let mutations = u64::from(target.mutations) * number("HALYARD_FUZZ_TIMES", 1);
+    let mutations = (0..mutations).map(|_| {
+        let (one, other) = (random.below(known.len()), random.below(known.len()));
+        let from = if random.below(2) == 0 { &known } else { &grown };
+        let mut input = from[one].clone();
         mutate(&mut random, &mut input, &known[other]);
-        // Now and then on top of what was mutated before.
-        if random.below(4) == 0 {
-            known[other].clone_from(&input);
-        }
+        grown[one].clone_from(if random.below(4) == 0 { &known[one] } else { &input });
         input
     });
     run_all(target, mutations);

@@ -1,7 +1,11 @@
 //! Processes that may write what the server reads, and truncate it.
 
 use std::fs::OpenOptions;
+use std::hash::{BuildHasher, RandomState};
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use halyard_ring::chat::{Kind, LeaveReason, Record, ServerName, control_ring};
@@ -23,7 +27,7 @@ pub(crate) fn serve_without_the_guard(name: ServerName) {
     guards::take_out(Guard::Sigbus);
     let server = Server::start(Config { name, ..config() }).unwrap();
     announce("ready");
-    std::thread::sleep(Duration::from_secs(60));
+    thread::sleep(Duration::from_secs(60));
     drop(server);
 }
 
@@ -81,4 +85,27 @@ fn a_server_whose_control_ring_somebody_closes_says_goodbye_and_stops() {
     Ring::<Record>::open(&control_ring(server.name())).unwrap().close();
     assert_eq!(ann.next_of(Kind::Goodbye).code, LeaveReason::Shutdown.wire());
     eventually("stopped", || !server.is_running());
+}
+
+#[test]
+fn a_server_stops_although_somebody_never_stops_scribbling_over_the_control_ring() {
+    let server = TestServer::start();
+    let path = format!("/dev/shm{}", control_ring(server.name()).segment());
+    let file = OpenOptions::new().write(true).open(path).unwrap();
+    // All the slots: each that the server steps over is garbage again a moment later.
+    let slots = 256 * u64::from(Config::default().control_capacity);
+    let begin = file.metadata().unwrap().len() - slots;
+    let random = RandomState::new();
+    let garbage: Vec<u8> = (0..slots / 8).flat_map(|word| random.hash_one(word).to_ne_bytes()).collect();
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                file.write_all_at(&garbage, begin).unwrap();
+            }
+        });
+        eventually("damage", || server.stats().damaged > 0);
+        server.stop();
+        over.store(true, Ordering::Relaxed);
+    });
 }

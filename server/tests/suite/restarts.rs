@@ -1,5 +1,6 @@
 //! Servers that start over what a killed one left: many at once, and one after another in a storm.
 
+use std::fs::File;
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -7,11 +8,13 @@ use std::time::{Duration, Instant};
 
 use halyard_ring::RingView;
 use halyard_ring::chat::{ServerName, control_ring};
+use halyard_server::{Config, Server, StartError};
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::children::Process;
-use crate::support::{Client, PATIENCE, eventually, names_of, unique_name};
+use crate::support::{Client, PATIENCE, config, eventually, names_of, unique_name};
 
 /// Servers that race.
 const STARTERS: usize = 8;
@@ -142,5 +145,34 @@ fn a_server_that_is_killed_again_and_again_starts_every_time() {
     println!("{restarts} restarts: {served} served until they were killed, none failed to start");
     server.signal(Signal::SIGTERM);
     eventually("it ends", || server.ended().is_some_and(|(code, _)| code == Some(0)));
+    assert_eq!(names_of(&name), Vec::<String>::new());
+}
+
+/// A client of a dead server looks whether that one lives by trying its lock, and has the lock for that instant.
+#[test]
+fn a_start_over_the_dead_waits_for_whoever_holds_its_lock_to_look_and_not_for_ever() {
+    let name = unique_name();
+    let mut first = Starter::start(&name);
+    eventually("the first server", || {
+        RingView::open(&control_ring(&name)).is_ok_and(|ring| ring.creator_is_alive().unwrap())
+    });
+    first.kill();
+    let look = || {
+        let file = File::open(format!("/dev/shm{}", control_ring(&name).segment())).unwrap();
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).unwrap_or_else(|(_, errno)| panic!("{errno}"))
+    };
+    let start = || Server::start(Config { name: name.clone(), ..config() });
+    // Whoever never lets go of it is no longer somebody who looks.
+    let kept = look();
+    assert!(matches!(start(), Err(StartError::Held { .. })));
+    drop(kept);
+    let looker = look();
+    let second = thread::scope(|scope| {
+        let second = scope.spawn(start);
+        thread::sleep(Duration::from_millis(50));
+        drop(looker);
+        second.join().unwrap()
+    });
+    second.unwrap().stop();
     assert_eq!(names_of(&name), Vec::<String>::new());
 }

@@ -20,6 +20,7 @@ pub(super) fn examine(name: &RingName, before: &Picture, after: &Picture, verbos
         let cure = Cure::Advice("run the doctor where its owner runs".to_owned());
         findings.push(ring.finding(Severity::Note, "other_namespace", text, cure));
     } else {
+        findings.extend(ring.stopped_owner());
         findings.extend(ring.dead_producers());
         findings.extend(ring.dead_consumer());
         findings.extend(ring.held_slots());
@@ -64,6 +65,14 @@ impl Ring<'_> {
         let owner = creator.map_or_else(|| "somebody".to_owned(), Who::label);
         let producers = plural(self.after.producers.len(), "producer");
         self.finding(Severity::Ok, "ring", format!("owned by {owner}, alive; {producers}"), Cure::Nothing)
+    }
+
+    /// Whoever waits for what a stopped process should do waits until it goes on.
+    fn stopped_owner(&self) -> Option<Finding> {
+        let owner = self.after.creator.filter(|owner| owner.is_stopped())?;
+        let text = format!("its owner, pid {}, is stopped: by a signal, or in a debugger", owner.pid());
+        let cure = Cure::Advice(format!("let it go on (`kill -CONT {}`), or end it", owner.pid()));
+        Some(self.finding(Severity::Warning, "stopped_owner", text, cure))
     }
 
     /// Processes in the owner table that are gone.
