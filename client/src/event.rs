@@ -159,6 +159,9 @@ pub struct Gap {
     pub last_seq: u64,
     /// How many room messages, direct messages and other records are missing, where the server told.
     pub told: Option<Lost>,
+    /// The session is over, and these records waited outside this client's full ring, or were lost there and not told
+    /// yet. What their senders were not told to have arrived they send again to the next server.
+    pub at_end: bool,
 }
 
 /// What a gap contained, as the server counted it.
@@ -180,6 +183,7 @@ impl Gap {
             first_seq: body.first_seq,
             last_seq: body.last_seq,
             told: Some(Lost { messages: body.messages, directs: body.directs, others: body.others }),
+            at_end: false,
         }
     }
 

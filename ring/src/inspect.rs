@@ -189,7 +189,7 @@ pub(crate) fn snapshot<M: Memory>(
         creator: ProcessId::from_word(identity.creator.load(Ordering::Relaxed)),
         created_unix_ns: identity.created_unix_ns.load(Ordering::Relaxed),
         creator_beat_ns: header.creator_beat.at_ns.load(Ordering::Relaxed),
-        peer_beat_ns: header.peer_beat.at_ns.load(Ordering::Relaxed),
+        peer_beat_ns: header.peer.at_ns.load(Ordering::Relaxed),
         closed: header.reader.closed.load(Ordering::Relaxed) != 0,
         head,
         tail: full_position(find_tail(memory), head),

@@ -105,10 +105,19 @@ pub(crate) struct ColdWords {
     pub(crate) owner_hint: QuietU64,
 }
 
-/// Heartbeat words, nanoseconds of CLOCK_MONOTONIC; 0 before the first.
+/// The creator's heartbeat, nanoseconds of CLOCK_MONOTONIC; 0 before the first.
 #[repr(C)]
 pub(crate) struct BeatWord {
     pub(crate) at_ns: QuietU64,
+}
+
+/// What the process at the other end writes for the creator.
+#[repr(C)]
+pub(crate) struct PeerWords {
+    /// Its heartbeat, nanoseconds of CLOCK_MONOTONIC; 0 before the first.
+    pub(crate) at_ns: QuietU64,
+    /// See [`Ring::note`](crate::Ring::note).
+    pub(crate) note: QuietU64,
 }
 
 /// The start of every segment.
@@ -120,7 +129,7 @@ pub(crate) struct Header {
     pub(crate) writers: Apart<WriterWords>,
     pub(crate) cold: Apart<ColdWords>,
     pub(crate) creator_beat: Apart<BeatWord>,
-    pub(crate) peer_beat: Apart<BeatWord>,
+    pub(crate) peer: Apart<PeerWords>,
 }
 
 /// One entry of the owner table. Entry 0 is the consumer's.
@@ -153,7 +162,8 @@ const _: () = {
     assert!(offset_of!(Identity, creator) == 56 && offset_of!(Identity, slots_offset) == 88);
     assert!(offset_of!(Header, consumer) == 128 && offset_of!(Header, reader) == 256);
     assert!(offset_of!(Header, writers) == 384 && offset_of!(Header, cold) == 512);
-    assert!(offset_of!(Header, creator_beat) == 640 && offset_of!(Header, peer_beat) == 768);
+    assert!(offset_of!(Header, creator_beat) == 640 && offset_of!(Header, peer) == 768);
+    assert!(offset_of!(PeerWords, note) == 8);
 };
 
 /// Sizes and offsets of one ring, worked out from what it is made of and never read again from shared memory.

@@ -42,7 +42,9 @@ pub(crate) use modeled::Modeled;
 #[expect(unsafe_code, reason = "loom's cells are not Sync; it checks itself how they are reached")]
 mod modeled {
     use super::*;
-    use crate::layout::{Apart, BeatWord, ColdWords, ConsumerWords, Identity, ReaderWords, WriterWords};
+    use crate::layout::{
+        Apart, BeatWord, ColdWords, ConsumerWords, Identity, PeerWords, ReaderWords, WriterWords,
+    };
     use crate::options::RingOptions;
     use crate::state::State;
     use crate::sync::{AtomicU32, Ordering, QuietU32, QuietU64, fence};
@@ -112,7 +114,7 @@ mod modeled {
                     owner_hint: QuietU64::new(0),
                 }),
                 creator_beat: Apart(BeatWord { at_ns: QuietU64::new(0) }),
-                peer_beat: Apart(BeatWord { at_ns: QuietU64::new(0) }),
+                peer: Apart(PeerWords { at_ns: QuietU64::new(0), note: QuietU64::new(0) }),
             };
             let owner = |_| Owner {
                 identity: QuietU64::new(0),

@@ -12,9 +12,9 @@ use crate::sync::Ordering;
 /// Words of the header's first group, which the creator writes once.
 const IDENTITY_WORDS: usize = 16;
 
-/// The header's words that change, by index: the consumer's, the announcements, the counters, the heartbeats. Every
-/// other word after the first group is a guard word: it is zero and stays zero.
-const CHANGING: [core::ops::Range<usize>; 6] = [16..23, 32..34, 48..49, 64..70, 80..81, 96..97];
+/// The header's words that change, by index: the consumer's, the announcements, the counters, the heartbeats, the note.
+/// Every other word after the first group is a guard word: it is zero and stays zero.
+const CHANGING: [core::ops::Range<usize>; 6] = [16..23, 32..34, 48..49, 64..70, 80..81, 96..98];
 
 /// What the header said when this process attached.
 pub(crate) struct Private {

@@ -302,8 +302,20 @@ impl<R> Ring<R> {
         let header = self.region.header();
         match whose {
             Beat::Creator => &header.creator_beat.at_ns,
-            Beat::Peer => &header.peer_beat.at_ns,
+            Beat::Peer => &header.peer.at_ns,
         }
+    }
+
+    /// A word in the header that a process at the other end may write for the ring's creator, and that outlives it; 0
+    /// before. The engine gives it no meaning.
+    #[must_use]
+    pub fn note(&self) -> u64 {
+        self.region.header().peer.note.load(Ordering::Acquire)
+    }
+
+    /// Writes the [`note`](Self::note). Nobody is woken.
+    pub fn set_note(&self, note: u64) {
+        self.region.header().peer.note.store(note, Ordering::Release);
     }
 
     /// The process that created the ring; `None` if the word in shared memory was overwritten.

@@ -16,6 +16,17 @@ pub(crate) struct Passed {
     pub(crate) delivered: u64,
 }
 
+/// Who says that something was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Nobody: numbers are missing.
+    Nobody,
+    /// The server.
+    Server,
+    /// The note that it left in the reply ring when the session was over.
+    Note,
+}
+
 /// Something that a client did or saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
@@ -43,9 +54,9 @@ pub(crate) enum Entry {
     Heard { id: Id, whole: bool, room_id: u32, seq: u64, passed: Passed },
     /// A direct message came.
     Direct { id: Id, whole: bool, passed: Passed },
-    /// Something was lost: numbers in the room, record numbers of the reply ring, how many messages and other records,
-    /// and whether the server told so.
-    Gap { first_seq: u64, last_seq: u64, records: u32, messages: u32, others: u32, told: bool },
+    /// Something was lost: numbers in the room, how many record numbers of the reply ring, how many messages and other
+    /// records, and who said so.
+    Gap { first_seq: u64, last_seq: u64, records: u32, messages: u32, others: u32, told: Told },
     /// A record came that cannot be used.
     Unusable { number: u64 },
     /// Events were thrown away because this client did not read them fast enough.
@@ -54,6 +65,8 @@ pub(crate) enum Entry {
     Disconnected { server_died: bool },
     /// The connection is there again, and the client back in its room.
     Reconnected { server: u32, room: Option<u16> },
+    /// The server lives and gives no sign of life; or does again.
+    Silence { begins: bool },
     /// Everything that was sent is answered.
     Settled,
     /// PING was answered: everything delivered before has come.
@@ -92,7 +105,7 @@ impl Entry {
                 (12, [id.0, whole.into(), 0, passed.sent, passed.routed, passed.delivered])
             }
             Self::Gap { first_seq, last_seq, records, messages, others, told } => {
-                (13, [first_seq, last_seq, messages.into(), others.into(), told.into(), records.into()])
+                (13, [first_seq, last_seq, messages.into(), others.into(), told as u64, records.into()])
             }
             Self::Unusable { number } => (14, [number, 0, 0, 0, 0, 0]),
             Self::Overrun { events } => (15, [events, 0, 0, 0, 0, 0]),
@@ -101,6 +114,7 @@ impl Entry {
             Self::Settled => (18, [0; 6]),
             Self::Barrier => (19, [0; 6]),
             Self::Quit => (20, [0; 6]),
+            Self::Silence { begins } => (21, [begins.into(), 0, 0, 0, 0, 0]),
         }
     }
 
@@ -123,7 +137,12 @@ impl Entry {
             11 => Self::Heard { id, whole: b & 1 != 0, room_id: (b >> 1) as u32, seq: c, passed },
             12 => Self::Direct { id, whole: b != 0, passed },
             13 => {
-                let (messages, others, told, records) = (c as u32, d as u32, e != 0, f as u32);
+                let told = match e {
+                    1 => Told::Server,
+                    2 => Told::Note,
+                    _ => Told::Nobody,
+                };
+                let (messages, others, records) = (c as u32, d as u32, f as u32);
                 Self::Gap { first_seq: a, last_seq: b, records, messages, others, told }
             }
             14 => Self::Unusable { number: a },
@@ -133,6 +152,7 @@ impl Entry {
             18 => Self::Settled,
             19 => Self::Barrier,
             20 => Self::Quit,
+            21 => Self::Silence { begins: a != 0 },
             _ => return None,
         })
     }
@@ -217,11 +237,15 @@ mod tests {
             Entry::Stayed { code: 8 },
             Entry::Heard { id, whole: true, room_id: u32::MAX, seq: 5, passed },
             Entry::Direct { id, whole: false, passed },
-            Entry::Gap { first_seq: 1, last_seq: 2, records: 5, messages: 3, others: 4, told: true },
+            Entry::Gap { first_seq: 1, last_seq: 2, records: 5, messages: 3, others: 4, told: Told::Server },
+            Entry::Gap { first_seq: 0, last_seq: 0, records: 6, messages: 0, others: 0, told: Told::Note },
+            Entry::Gap { first_seq: 1, last_seq: 1, records: 1, messages: 0, others: 0, told: Told::Nobody },
             Entry::Unusable { number: 1 },
             Entry::Overrun { events: 2 },
             Entry::Disconnected { server_died: true },
             Entry::Reconnected { server: 5, room: None },
+            Entry::Silence { begins: true },
+            Entry::Silence { begins: false },
             Entry::Settled,
             Entry::Barrier,
             Entry::Quit,

@@ -3,10 +3,13 @@
 //! checked.
 
 mod check;
+pub(crate) mod field;
+pub(crate) mod happening;
 mod journal;
 pub(crate) mod log;
 mod message;
 pub(crate) mod plan;
+mod reign;
 pub(crate) mod residue;
 mod slot;
 mod spoil;
@@ -20,10 +23,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-use self::check::{Past, Violation, Waits, across, late};
+use self::check::{Past, Violation, Waits, across, late, silence};
+use self::field::Options;
 use self::plan::{Schedule, Weather};
 use self::spoil::Spoil;
-use self::storm::{Options, Storm};
+use self::storm::Storm;
 use crate::common::Output;
 use crate::failure::{DIFFERENT, Failure, While as _};
 use crate::{interrupt, progress};
@@ -35,10 +39,10 @@ pub(crate) use self::worker::child;
 /// Each client is a process with a connection of its own, which says things, sends direct messages, changes rooms and
 /// nicks, leaves, quits and comes again. A driver sends SIGKILL, SIGSTOP and SIGCONT to them as a schedule says that
 /// follows from the seed alone, at random moments and, if the program was built with the feature `faults`, at named
-/// points of the code; it lets reply rings overflow, and kills and restarts the server. Every client notes what it sends
+/// points of the code; it lets reply rings overflow, stops the server, and kills and restarts it. Every client notes what it sends
 /// and receives in memory that outlives it. The check goes over all notes: the delivery contract, exactly once, in
-/// order, gaps only where they were announced, what was acknowledged delivered, and nobody held up by the dead or the
-/// stopped; at the end nothing may be left in /dev/shm, and the server's threads, mappings and descriptors must be back
+/// order, gaps only where they were announced, what was acknowledged delivered, nobody held up by the dead or the
+/// stopped, and a server that is stopped noticed by all; at the end nothing may be left in /dev/shm, and the server's threads, mappings and descriptors must be back
 /// where they began. The first promise that is broken ends the program with exit code 1, the seed and the timeline.
 #[derive(Args, Debug)]
 pub(crate) struct Chaos {
@@ -54,6 +58,9 @@ pub(crate) struct Chaos {
     /// How often the server is killed and started again
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1000))]
     server_kills: u32,
+    /// How often the server is stopped and goes on: every second time for so long that its clients say so
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    server_stops: u32,
     /// Commands of each client in a second
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rate: u32,
@@ -87,6 +94,7 @@ impl Chaos {
             clients: self.clients,
             seconds: self.seconds,
             server_kills: self.server_kills,
+            server_stops: self.server_stops,
             every_ms: self.every,
             hang_ms: Some(HANG.as_millis() as u32),
         };
@@ -156,6 +164,7 @@ impl Chaos {
         let waits = Waits { grace_ns: ns(server.grace), rejoin_ns: ns(server.rejoin) };
         let (latencies, slow) = late(&field.pasts, &field.faults, waits);
         violations.extend(slow);
+        violations.extend(silence(&field.pasts, &field.faults));
         Ok(summary::Summary {
             seed: self.seed,
             seconds: self.seconds,

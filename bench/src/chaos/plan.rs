@@ -40,12 +40,20 @@ pub(crate) struct Step {
     pub(crate) act: Act,
 }
 
-/// The end of a server, and the next one's beginning.
+/// What is done to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) enum ServerAct {
+    /// SIGKILL; another takes its place after a while.
+    Kill { at: Option<Passage>, rest_ms: u32 },
+    /// SIGSTOP, and SIGCONT after a while.
+    Stop { for_ms: u32 },
+}
+
+/// The same, and when it is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct ServerStep {
     pub(crate) at_ms: u32,
-    pub(crate) at: Option<Passage>,
-    pub(crate) rest_ms: u32,
+    pub(crate) act: ServerAct,
 }
 
 /// Everything that is done.
@@ -62,6 +70,7 @@ pub(crate) struct Weather {
     pub(crate) clients: u16,
     pub(crate) seconds: u32,
     pub(crate) server_kills: u32,
+    pub(crate) server_stops: u32,
     /// Mean pause between two acts on one client, milliseconds.
     pub(crate) every_ms: u32,
     /// Whether some are stopped for so long that the server takes them for hung.
@@ -88,6 +97,10 @@ const SERVER: [&str; 9] = [
     "consumer-announced",
     "reap",
 ];
+
+/// A server that is stopped for so long is said to be silent by every client that runs: after two seconds and a little
+/// more, and as long again for busy machines.
+pub(crate) const SILENCE_MS: u32 = 4000;
 
 impl Schedule {
     pub(crate) fn new(seed: u64, weather: &Weather) -> Self {
@@ -149,17 +162,25 @@ fn act(rng: &mut Rng, slot: u16, weather: &Weather) -> Act {
 }
 
 fn server(rng: &mut Rng, weather: &Weather) -> Vec<ServerStep> {
-    let Some(share) = (weather.seconds * 1000).checked_div(weather.server_kills + 1) else {
-        return Vec::new();
-    };
-    (1..=weather.server_kills)
-        .map(|kill| {
+    let storm_ms = weather.seconds * 1000;
+    let mut steps = Vec::new();
+    if let Some(share) = storm_ms.checked_div(weather.server_kills + 1) {
+        for kill in 1..=weather.server_kills {
             let at = (rng.u32(0..4) > 0)
                 .then(|| Passage { point: SERVER[rng.usize(0..SERVER.len())], nth: rng.u32(1..60) });
-            let jitter = rng.u32(0..=share / 4);
-            ServerStep { at_ms: kill * share - share / 8 + jitter, at, rest_ms: rng.u32(1..200) }
-        })
-        .collect()
+            let at_ms = kill * share - share / 8 + rng.u32(0..=share / 4);
+            steps.push(ServerStep { at_ms, act: ServerAct::Kill { at, rest_ms: rng.u32(1..200) } });
+        }
+    }
+    // Every second one is so long that its clients are to notice, if there is time for that.
+    for stop in 1..=weather.server_stops {
+        let is_long = stop % 2 == 0 && storm_ms >= 2 * SILENCE_MS;
+        let for_ms = if is_long { SILENCE_MS } else { rng.u32(5..400) };
+        let last = storm_ms - for_ms.min(storm_ms);
+        steps.push(ServerStep { at_ms: rng.u32(last / 10..=last), act: ServerAct::Stop { for_ms } });
+    }
+    steps.sort_by_key(|step| step.at_ms);
+    steps
 }
 
 impl fmt::Display for Passage {
@@ -172,8 +193,14 @@ impl fmt::Display for Passage {
 mod tests {
     use super::*;
 
-    const WEATHER: Weather =
-        Weather { clients: 16, seconds: 10, server_kills: 5, every_ms: 700, hang_ms: Some(1500) };
+    const WEATHER: Weather = Weather {
+        clients: 16,
+        seconds: 10,
+        server_kills: 5,
+        server_stops: 2,
+        every_ms: 700,
+        hang_ms: Some(1500),
+    };
 
     #[test]
     fn the_same_seed_gives_the_same_schedule_and_another_another() {
@@ -190,7 +217,11 @@ mod tests {
             assert!(text.contains(word), "{word}");
         }
         for schedule in &all {
-            assert_eq!(schedule.server.len(), 5);
+            let kills =
+                schedule.server.iter().filter(|step| matches!(step.act, ServerAct::Kill { .. })).count();
+            assert_eq!((kills, schedule.server.len()), (5, 7));
+            let long = ServerAct::Stop { for_ms: SILENCE_MS };
+            assert_eq!(schedule.server.iter().filter(|step| step.act == long).count(), 1);
             assert!(schedule.server.is_sorted_by_key(|step| step.at_ms));
             assert!(schedule.server.iter().all(|step| step.at_ms < 10_000));
             for steps in &schedule.clients {

@@ -8,10 +8,11 @@ use halyard_ring::monotonic_ns;
 use nix::sys::signal::Signal;
 
 use super::check::{Ended, Fault, Past, Violation, Wrong};
+use super::field::Field;
+use super::happening::Happening;
 use super::journal::{self, Journal};
 use super::message::Life;
 use super::plan::{Act, Birth, Passage, Step};
-use super::storm::{Field, Happening};
 use super::worker::Job;
 use crate::child::Child;
 use crate::failure::{Failure, While as _};

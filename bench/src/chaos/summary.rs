@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::check::{Latencies, Past, Violation};
-use super::journal::Entry;
+use super::happening::{Happening, Moment};
+use super::journal::{Entry, Told};
 use super::residue::Holdings;
-use super::storm::{Happening, Moment};
 use crate::figures::{Nanos, Series, Stat};
 use crate::machine::Machine;
 use crate::results::Results;
@@ -27,6 +27,9 @@ pub(crate) struct Tally {
     /// Losses that were announced: how often, and how many messages.
     pub(crate) gaps: u64,
     pub(crate) lost_messages: u64,
+    /// Sessions at whose end something waited outside a full ring: how many, and how many records.
+    pub(crate) ends_with_a_loss: u64,
+    pub(crate) lost_at_the_end: u64,
     pub(crate) reconnects: u64,
 }
 
@@ -60,9 +63,13 @@ impl Tally {
                 Entry::Heard { .. } => tally.heard += 1,
                 Entry::Direct { .. } => tally.directs_received += 1,
                 Entry::Reconnected { .. } => tally.reconnects += 1,
-                Entry::Gap { told: true, messages, .. } => {
+                Entry::Gap { told: Told::Server, messages, .. } => {
                     tally.gaps += 1;
                     tally.lost_messages += u64::from(messages);
+                }
+                Entry::Gap { told: Told::Note, records, .. } => {
+                    tally.ends_with_a_loss += 1;
+                    tally.lost_at_the_end += u64::from(records);
                 }
                 _ => {}
             }
@@ -78,7 +85,7 @@ impl Summary {
             ("chaos.ordinary", "no fault near", ordinary),
             ("chaos.dead", "a peer killed meanwhile", dead),
             ("chaos.stopped", "a peer stopped meanwhile", stopped),
-            ("chaos.server", "the server killed meanwhile", server),
+            ("chaos.server", "the server killed or stopped meanwhile", server),
         ]
     }
 
@@ -133,19 +140,21 @@ impl Summary {
         let _ = writeln!(
             text,
             "{kills} kills ({} at a point), {stops} stops ({} at a point), {} resumes, {} quits, {} overflows, \
-             {server} server kills ({} at a point)",
+             {server} server kills ({} at a point), {} server stops",
             self.count(&[Happening::KillAtPoint]),
             self.count(&[Happening::StopAtPoint]),
             self.count(&[Happening::GoOn]),
             self.count(&[Happening::Quit]),
             self.count(&[Happening::Overflow]),
             self.count(&[Happening::ServerKillAtPoint]),
+            self.count(&[Happening::ServerStop]),
         );
         let tally = &self.tally;
         let _ = writeln!(
             text,
             "{} processes: {} messages said, {} acknowledged, {} received; {} direct messages, {} received; {} \
-             announced losses of {} messages; {} reconnects; {} claims passed over",
+             announced losses of {} messages, {} more of {} records at the ends of sessions; {} reconnects; {} \
+             claims passed over",
             tally.processes,
             tally.said,
             tally.acknowledged,
@@ -154,6 +163,8 @@ impl Summary {
             tally.directs_received,
             tally.gaps,
             tally.lost_messages,
+            tally.ends_with_a_loss,
+            tally.lost_at_the_end,
             tally.reconnects,
             self.voids,
         );

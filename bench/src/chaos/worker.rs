@@ -15,7 +15,7 @@ use halyard_client::{
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::journal::{Entry, Passed};
+use super::journal::{Entry, Passed, Told};
 use super::log::Log;
 use super::message::{self, Id, Life};
 use crate::child;
@@ -342,7 +342,11 @@ impl Worker {
                     records: u32::try_from(gap.records()).unwrap_or(u32::MAX),
                     messages: told.messages,
                     others: told.directs + told.others,
-                    told: gap.told.is_some(),
+                    told: match gap.told {
+                        Some(_) => Told::Server,
+                        None if gap.at_end => Told::Note,
+                        None => Told::Nobody,
+                    },
                 }
             }
             Event::Unusable(unusable) => Entry::Unusable { number: unusable.number },
@@ -355,6 +359,8 @@ impl Worker {
                 self.in_room = room.is_some();
                 Entry::Reconnected { server: server_pid, room: room.as_deref().and_then(room_number) }
             }
+            Event::ServerSilent { .. } => Entry::Silence { begins: true },
+            Event::ServerBack => Entry::Silence { begins: false },
             Event::GaveUp { why } => return Err(Failure::broke("connecting again", why)),
             Event::Joined(joined) => {
                 self.hear_of(&joined.nick);

@@ -10,9 +10,11 @@ use clap::Args;
 use serde_json::Value;
 
 use self::sample::{Sample, Taken};
+use crate::chaos::field::Options;
+use crate::chaos::happening::Tally;
 use crate::chaos::plan::{Schedule, Weather};
 use crate::chaos::residue;
-use crate::chaos::storm::{self, Options, Storm};
+use crate::chaos::storm::{self, Storm};
 use crate::common::Output;
 use crate::failure::{DIFFERENT, Failure};
 use crate::figures::{Series, Unit};
@@ -66,7 +68,7 @@ struct Outcome {
     samples: Vec<Sample>,
     /// What has grown, or was broken.
     wrong: Vec<String>,
-    storm: storm::Tally,
+    storm: Tally,
     series: Series,
 }
 
@@ -96,6 +98,7 @@ impl Soak {
             clients: self.clients,
             seconds: length.as_secs() as u32,
             server_kills: 0,
+            server_stops: 0,
             every_ms: self.every,
             hang_ms: None,
         };
@@ -149,7 +152,7 @@ impl Soak {
             wrong.push(format!("the server has {held}; at the beginning it had {begin}"));
         }
         wrong.extend(growth::grown(&samples, self.clients));
-        Ok(Outcome { samples, wrong, storm: storm::Tally::of(&field.counts), series })
+        Ok(Outcome { samples, wrong, storm: Tally::of(&field.counts), series })
     }
 
     fn results(&self, outcome: &Outcome) -> Results {

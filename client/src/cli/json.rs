@@ -40,6 +40,9 @@ pub(crate) struct Line<'a> {
     directs: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     others: Option<u32>,
+    /// A gap at the end of a session, of which nothing but the number of records is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_end: Option<bool>,
     /// Events that this program threw away because its output was too slow.
     #[serde(skip_serializing_if = "Option::is_none")]
     events: Option<u64>,
@@ -161,6 +164,7 @@ impl<'a> Line<'a> {
                 messages: gap.told.map(|told| told.messages),
                 directs: gap.told.map(|told| told.directs),
                 others: gap.told.map(|told| told.others),
+                at_end: gap.at_end.then_some(true),
                 ..Self::new("gap")
             },
             Event::Overrun(events) => Self { events: Some(*events), ..Self::new("gap") },
@@ -247,7 +251,7 @@ mod tests {
     #[test]
     fn gaps_are_lines_too() {
         let told = Some(Lost { messages: 3, directs: 0, others: 1 });
-        let gap = Gap { first_number: 5, last_number: 8, first_seq: 2, last_seq: 4, told };
+        let gap = Gap { first_number: 5, last_number: 8, first_seq: 2, last_seq: 4, told, at_end: false };
         assert_eq!(
             text_of(&Event::Gap(gap)),
             r#"{"v":1,"type":"gap","seq":2,"last_seq":4,"records":4,"messages":3,"directs":0,"others":1}"#

@@ -122,6 +122,10 @@ fn left(who: &Presence, reason: LeaveReason) -> String {
 
 /// What is missing, as exactly as it is known.
 fn lost(gap: &Gap) -> String {
+    if gap.at_end {
+        let records = plural(gap.records(), "record", "records");
+        return format!("{records} missing: your ring was full when the session ended");
+    }
     let Some(told) = gap.told else {
         return match (gap.first_seq, gap.records()) {
             (0, records) => format!("{records} records are missing here"),
@@ -232,12 +236,14 @@ mod tests {
     #[test]
     fn a_gap_says_what_is_missing() {
         let told = Some(Lost { messages: 3, directs: 1, others: 0 });
-        let gap = Gap { first_number: 5, last_number: 9, first_seq: 2, last_seq: 4, told };
+        let gap = Gap { first_number: 5, last_number: 9, first_seq: 2, last_seq: 4, told, at_end: false };
         let line = plain().event(&Event::Gap(gap)).unwrap();
         assert!(line.ends_with("too slow: 3 messages, 1 direct message"), "{line}");
         let seqs = Gap { first_seq: 7, last_seq: 7, ..Gap::default() };
         assert_eq!(plain().event(&Event::Gap(seqs)).unwrap(), "-- 1 message is missing here");
         let numbers = Gap { first_number: 7, last_number: 9, ..Gap::default() };
         assert_eq!(plain().event(&Event::Gap(numbers)).unwrap(), "-- 3 records are missing here");
+        let at_end = plain().event(&Event::Gap(Gap { at_end: true, ..numbers })).unwrap();
+        assert_eq!(at_end, "-- 3 records missing: your ring was full when the session ended");
     }
 }

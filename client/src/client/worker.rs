@@ -69,6 +69,9 @@ fn listen(core: &Core, mut receiver: Receiver, stop: &AtomicBool) -> Receiver {
     }
     // What lies in the ring was delivered, and its sender may know that already.
     while let Ok(Some(())) = receiver.recv_with(Duration::ZERO, |delivery| core.take(delivery)) {}
+    if let Some(gap) = receiver.missing_at_the_end() {
+        core.take(Event::Gap(gap));
+    }
     receiver
 }
 

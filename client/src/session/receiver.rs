@@ -30,7 +30,7 @@ pub struct Receiver {
     client: u32,
     /// The private copy that is being looked at.
     record: Record,
-    /// Whether `record` waits behind the gap that was found in front of it.
+    /// Whether `record` waits behind the gap that was found in front of it, or the news that the server is back.
     held: bool,
     /// The number that the next record should have.
     next: u64,
@@ -46,6 +46,8 @@ pub struct Receiver {
     repeated: u64,
     silence: Silence,
     goodbye: Option<LeaveReason>,
+    /// What was missing at the ring's end has been told.
+    end_told: bool,
     /// When the heartbeat was last stamped here.
     beaten: Instant,
 }
@@ -62,6 +64,8 @@ enum Waited {
     Woken,
     /// The server has become silent (true), or is heard again.
     Silence(bool),
+    /// The server is dead, and what waited for this client went with it.
+    Lost(Gap),
 }
 
 /// What one look at the ring gave.
@@ -100,6 +104,7 @@ impl Receiver {
             repeated: 0,
             silence: Silence::default(),
             goodbye: None,
+            end_told: false,
             beaten: Instant::now(),
         }
     }
@@ -132,6 +137,12 @@ impl Receiver {
     #[cfg(test)]
     pub(super) fn heard_before(&mut self, origin: u64, text: u64) {
         self.heard.note(origin, text);
+    }
+
+    #[cfg(test)]
+    pub(super) fn takes_the_server_for_silent(&mut self) {
+        let (late, beat) = (Duration::from_secs(3600), Duration::ZERO);
+        assert_eq!(self.silence.look(late, beat), Some(true));
     }
 
     pub(super) fn origin(&self) -> u64 {
@@ -215,6 +226,7 @@ impl Receiver {
                     })));
                 }
                 Waited::Silence(false) => return Ok(Some(each(Event::ServerBack))),
+                Waited::Lost(gap) => return Ok(Some(each(Event::Gap(gap)))),
             }
         }
     }
@@ -234,7 +246,10 @@ impl Receiver {
         // What a server left in the ring when it died is delivered first. Its end wakes this thread.
         if !self.reply.server_lives() {
             return match self.consumer.wait(Duration::ZERO) {
-                Ok(false) => Err(RecvError::Over(self.loss(Loss::ServerDied))),
+                Ok(false) => match self.missing_at_the_end() {
+                    Some(gap) => Ok(Waited::Lost(gap)),
+                    None => Err(RecvError::Over(self.loss(Loss::ServerDied))),
+                },
                 _ => Ok(Waited::Look),
             };
         }
@@ -252,7 +267,12 @@ impl Receiver {
         if !std::mem::take(&mut self.held) {
             match self.consumer.try_pop_prefix(&mut self.record, Record::used_from_prefix) {
                 Ok(()) => {}
-                Err(PopError::Closed) => return Err(RecvError::Over(self.loss(Loss::Closed))),
+                Err(PopError::Closed) => {
+                    return match self.missing_at_the_end() {
+                        Some(gap) => Ok(Step::Event(Event::Gap(gap))),
+                        None => Err(RecvError::Over(self.loss(Loss::Closed))),
+                    };
+                }
                 Err(PopError::Truncated) => return Err(RecvError::Over(self.loss(Loss::Truncated))),
                 Err(PopError::Corrupt(_)) => {
                     // The numbers of what follows will show that something is missing.
@@ -275,7 +295,22 @@ impl Receiver {
                 self.next = number.saturating_add(1);
             }
         }
+        if self.silence.heard() {
+            self.held = true;
+            return Ok(Step::Event(Event::ServerBack));
+        }
         Ok(self.take_in())
+    }
+
+    /// What the server had for this client beyond the last record, when nothing more can come: once. It waited outside
+    /// the full ring, or was lost and not told yet.
+    pub(crate) fn missing_at_the_end(&mut self) -> Option<Gap> {
+        let last = self.reply.ring().note();
+        if last < self.next || std::mem::replace(&mut self.end_told, true) {
+            return None;
+        }
+        let first = std::mem::replace(&mut self.next, last.saturating_add(1));
+        Some(Gap { at_end: true, ..self.untold_gap(first, last) })
     }
 
     /// A jump of the record numbers that no LOST explains.

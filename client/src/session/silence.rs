@@ -26,6 +26,13 @@ impl Silence {
         self.is_silent |= turns;
         turns.then_some(true)
     }
+
+    /// A record came: whoever was silent is not. The ring was empty when the silence was noticed, so this is a new one.
+    /// True if that is a change; while records come without a pause nobody looks at the heartbeat.
+    pub(super) fn heard(&mut self) -> bool {
+        self.late_since = None;
+        std::mem::take(&mut self.is_silent)
+    }
 }
 
 #[cfg(test)]
@@ -43,6 +50,10 @@ mod tests {
         std::thread::sleep(2 * beat);
         assert_eq!(silence.look(SILENT, beat), Some(true));
         assert_eq!(silence.look(2 * SILENT, beat), None, "once");
+        assert!(silence.heard() && !silence.heard());
+        assert_eq!(silence.look(2 * SILENT, beat), None, "late, but heard just now");
+        std::thread::sleep(2 * beat);
+        assert_eq!(silence.look(2 * SILENT, beat), Some(true));
         assert_eq!(silence.look(Duration::ZERO, beat), Some(false));
         assert_eq!(silence.look(Duration::ZERO, beat), None);
     }

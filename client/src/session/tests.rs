@@ -64,8 +64,12 @@ impl Server {
 fn next(receiver: &mut Receiver) -> String {
     let show = |event: Event<&str>| match event {
         Event::Message(m) => format!("{} {} {} {}", m.room, m.seq, m.nick, m.text.len()),
-        Event::Gap(Gap { first_number, last_number, first_seq, last_seq, told }) => {
-            format!("gap {first_number}-{last_number} seq {first_seq}-{last_seq} told {}", told.is_some())
+        Event::Gap(Gap { first_number, last_number, first_seq, last_seq, told, at_end }) => {
+            let end = if at_end { " at the end" } else { "" };
+            format!(
+                "gap {first_number}-{last_number} seq {first_seq}-{last_seq} told {}{end}",
+                told.is_some()
+            )
         }
         Event::Answer(answer) => format!("answer {} {}", answer.command, answer.result.is_ok()),
         Event::Unusable(Unusable { number, why }) => format!("unusable {number} {why:?}"),
@@ -138,7 +142,14 @@ fn what_the_server_says_is_lost_is_one_gap_and_no_more() {
     let told = Some(Lost { messages: 2, directs: 0, others: 0 });
     assert_eq!(
         gap,
-        Some(Event::Gap(Gap { first_number: 3, last_number: 5, first_seq: 1, last_seq: 2, told }))
+        Some(Event::Gap(Gap {
+            first_number: 3,
+            last_number: 5,
+            first_seq: 1,
+            last_seq: 2,
+            told,
+            at_end: false
+        }))
     );
     assert_eq!(next(&mut receiver), "lobby 3 bob 5");
 }
@@ -204,6 +215,52 @@ fn after_the_end_everything_before_it_is_still_delivered() {
     assert_eq!(receiver.try_recv().unwrap(), Some(Event::Goodbye(LeaveReason::Shutdown)));
     let end = receiver.recv_timeout(Duration::from_secs(20)).unwrap_err();
     assert_eq!(end.loss(), Loss::Goodbye(LeaveReason::Shutdown));
+}
+
+#[test]
+fn what_waited_for_a_session_that_is_over_is_a_gap_at_its_end() {
+    let (mut server, _sender, mut receiver) = session();
+    server.say(1, "bye", |_| true);
+    server.say(2, &"x".repeat(400), |index| index == 0);
+    server.reply.ring().set_note(9);
+    assert_eq!(next(&mut receiver), " 1 bob 3");
+    assert_eq!(next(&mut receiver), "nothing");
+    server.reply.ring().close();
+    assert_eq!(next(&mut receiver), "gap 4-9 seq 2-2 told false at the end");
+    let end = receiver.recv_timeout(Duration::from_secs(20)).unwrap_err();
+    assert_eq!(end.loss(), Loss::Closed);
+}
+
+#[test]
+fn a_note_that_was_overtaken_is_no_gap_and_a_wild_one_is_told_once() {
+    for (note, expected) in [(2, "Over(Closed)"), (u64::MAX, "gap")] {
+        let (mut server, _sender, mut receiver) = session();
+        server.say(1, "bye", |_| true);
+        server.reply.ring().set_note(note);
+        server.reply.ring().close();
+        assert_eq!(next(&mut receiver), " 1 bob 3");
+        let first =
+            receiver.recv_with(Duration::ZERO, |event| matches!(event, Event::Gap(gap) if gap.at_end));
+        let first =
+            first.map_or_else(|error| format!("{error:?}"), |gap| gap.map_or("none", |_| "gap").to_owned());
+        assert_eq!(first, expected);
+        assert_eq!(receiver.try_recv().unwrap_err().loss(), Loss::Closed);
+    }
+}
+
+#[test]
+fn a_server_that_was_silent_is_back_with_the_first_record() {
+    let (mut server, _sender, mut receiver) = session();
+    server.joined(2, 1, "lobby", 0);
+    assert_eq!(next(&mut receiver), "answer 2 true");
+    receiver.takes_the_server_for_silent();
+    server.next += 1;
+    server.say(1, "one", |_| true);
+    server.say(2, "two", |_| true);
+    assert_eq!(next(&mut receiver), "gap 3-3 seq 0-0 told false");
+    assert_eq!(next(&mut receiver), "ServerBack");
+    assert_eq!(next(&mut receiver), "lobby 1 bob 3");
+    assert_eq!(next(&mut receiver), "lobby 2 bob 3");
 }
 
 #[test]

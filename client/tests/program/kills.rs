@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use halyard_client::{Client, ClientOptions, Command, Event, Policy};
+use halyard_client::{Client, ClientOptions, Command, Event, Loss, Policy, session};
 use nix::sys::signal::Signal;
 
 use crate::util::{LONG, Place, Running};
@@ -181,4 +181,46 @@ fn a_server_that_is_stopped_is_told_from_one_that_is_dead() {
     drop(ann);
     running.signal(Signal::SIGTERM);
     running.end().with(0);
+}
+
+#[test]
+fn a_client_whose_ring_was_full_when_the_server_was_killed_is_told_how_much_it_misses() {
+    for policy in [Policy::Drop, Policy::Spill(0)] {
+        let place = Place::empty();
+        let running = server(&place);
+        let options = ClientOptions::new(place.name.clone(), "slow").ring_capacity(32).policy(policy);
+        let (mut slow, mut receiver) = session::connect(&options).unwrap();
+        slow.join("lobby").unwrap();
+        let ann = member(&place, "ann");
+        // Until its ring is full and long after. All of it is acknowledged.
+        let said = 100;
+        for text in 1..=said {
+            assert_eq!(ann.say(&text.to_string()).unwrap().seq, text);
+        }
+        running.signal(Signal::SIGKILL);
+        let (mut heard, mut missing) = (0, 0);
+        let end = loop {
+            match receiver.recv_timeout(LONG) {
+                Ok(Some(Event::Message(_))) => {
+                    assert_eq!(missing, 0, "the gap is at the end");
+                    heard += 1;
+                }
+                Ok(Some(Event::Gap(gap))) => {
+                    assert!(gap.at_end && gap.told.is_none(), "{gap:?}");
+                    missing += gap.records();
+                }
+                Ok(event) => assert!(event.is_some(), "the server is dead"),
+                Err(end) => break end,
+            }
+        };
+        assert_eq!(end.loss(), Loss::ServerDied);
+        // A loss that nobody was told of yet would have taken one more record, which tells it.
+        let told = u64::from(policy == Policy::Drop);
+        assert!(heard < 32 && heard + missing == said + told, "{policy:?}: {heard} heard, {missing} missing");
+        drop((ann, slow, receiver, running));
+        // Takes over what the killed one left, and removes it.
+        let running = server(&place);
+        running.signal(Signal::SIGTERM);
+        running.end().with(0);
+    }
 }

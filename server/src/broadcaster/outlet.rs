@@ -2,6 +2,10 @@
 //!
 //! Records get their number when they go into the ring, or when the client is told that they are lost, and what waits
 //! goes before what comes later; so numbers in the ring only ever grow, and what is missing was told.
+//!
+//! What waits, and what nobody was told yet, would die with this process. So the last number that all of it will have
+//! stands in the reply ring's [`note`](Ring::note) before a sender learns that its message was dealt with: whoever
+//! reads the ring to its end can see how much is missing there.
 
 mod series;
 
@@ -104,6 +108,8 @@ pub(crate) struct Outlet {
     /// Number of the next record.
     next: u64,
     queue: VecDeque<Item>,
+    /// How many numbers what is in the queue will take.
+    owed: u64,
     /// How many records are in the queue, on account of all that may wait.
     waiting: Waiting,
     series: Series,
@@ -146,6 +152,7 @@ impl Outlet {
             overflow,
             next: 1,
             queue: VecDeque::new(),
+            owed: 0,
             waiting: Waiting::new(spill),
             series: Series::new(series_max),
             last: None,
@@ -212,6 +219,13 @@ impl Outlet {
         if self.gone.is_some() {
             return Fate::Gone;
         }
+        let fate = self.postpone(group, origin, now_ns);
+        self.note_owed();
+        fate
+    }
+
+    /// Queues what finds no room, or that it is lost.
+    fn postpone(&mut self, group: &[Record], origin: Option<Origin>, now_ns: u64) -> Fate {
         let Overflow { policy, wait_ns, records } = self.overflow;
         let fits = self.waiting.records() as usize + group.len() <= records as usize;
         if policy == OverflowPolicy::Drop || !fits {
@@ -226,7 +240,13 @@ impl Outlet {
             if policy == OverflowPolicy::Block { now_ns.saturating_add(wait_ns) } else { u64::MAX };
         let wait = |record: &Record| Item::Record { record: *record, until_ns, origin };
         self.queue.extend(group.iter().map(wait));
+        self.owed += group.len() as u64;
         Fate::Waiting
+    }
+
+    /// Tells the client, should this process die now, which number the last record would have had.
+    fn note_owed(&self) {
+        self.ring.set_note(self.next - 1 + self.owed);
     }
 
     fn push_group(&mut self, group: &mut [Record]) -> bool {
@@ -292,15 +312,20 @@ impl Outlet {
     fn lose(&mut self, lost: Lost) {
         self.dropped += lost.records;
         self.unreported += lost.records;
+        self.owed += lost.records;
         let full = self.queue.len() >= self.overflow.records as usize + RUNS;
-        match self.queue.back_mut() {
-            Some(Item::Lost(run)) if full => run.swallow(lost),
-            Some(Item::Lost(run)) => {
-                if let Err(lost) = run.add(lost) {
-                    self.queue.push_back(Item::Lost(lost));
-                }
+        let apart = match self.queue.back_mut() {
+            Some(Item::Lost(run)) if full => {
+                run.swallow(lost);
+                None
             }
-            _ => self.queue.push_back(Item::Lost(lost)),
+            Some(Item::Lost(run)) => run.add(lost).err(),
+            _ => Some(lost),
+        };
+        if let Some(lost) = apart {
+            // And one number for the record that tells it.
+            self.owed += 1;
+            self.queue.push_back(Item::Lost(lost));
         }
     }
 
@@ -343,6 +368,7 @@ impl Outlet {
                     let pushed = self.push(&mut record);
                     if pushed {
                         self.queue.pop_front();
+                        self.owed -= records + 1;
                     } else {
                         self.next -= records;
                     }
@@ -369,6 +395,7 @@ impl Outlet {
             return false;
         }
         self.queue.pop_front();
+        self.owed -= 1;
         self.waiting.remove(1);
         if let (Some(origin), true) = (origin, record.frag + 1 == record.frags) {
             settled.push(self.verdict(origin, Fate::Delivered));
@@ -385,6 +412,7 @@ impl Outlet {
         }
         // Behind the runs that are in front already, in their order.
         let mut runs: Vec<Lost> = Vec::new();
+        let mut runs_before = 0;
         let note = |runs: &mut Vec<Lost>, lost: Lost| match runs.last_mut() {
             Some(run) => {
                 if let Err(lost) = run.add(lost) {
@@ -398,7 +426,10 @@ impl Outlet {
                 break;
             }
             match self.queue.pop_front() {
-                Some(Item::Lost(lost)) => note(&mut runs, lost),
+                Some(Item::Lost(lost)) => {
+                    runs_before += 1;
+                    note(&mut runs, lost);
+                }
                 Some(Item::Record { record, origin, .. }) => {
                     for _ in 1..record.frags {
                         self.queue.pop_front();
@@ -414,9 +445,11 @@ impl Outlet {
                 None => break,
             }
         }
+        self.owed = self.owed + runs.len() as u64 - runs_before;
         while let Some(run) = runs.pop() {
             self.queue.push_front(Item::Lost(run));
         }
+        self.note_owed();
     }
 
     /// Adds what was delivered and lost lately to the broadcaster's counters.

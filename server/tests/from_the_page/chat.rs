@@ -334,6 +334,9 @@ fn what_is_lost_is_told_as_the_page_says() {
     let (undelivered, _) = ann.answer(dm);
     assert_eq!(ann.get(&undelivered, "code"), page.value("Error codes", "NotDelivered"));
 
+    // Should the server die now, bob would know how much is missing.
+    let note = bob.note();
+    assert_eq!(ann.note(), 0, "she missed nothing");
     let (mut next, mut lost) = (1, 0);
     // `parse` has checked that no number is missing that LOST does not tell of.
     while lost == 0 || next <= 60 {
@@ -359,6 +362,7 @@ fn what_is_lost_is_told_as_the_page_says() {
         (next, lost) = (field("last_seq") + 1, lost + field("messages"));
         if next > 60 {
             assert_eq!((field("directs"), field("others")), (1, 0));
+            assert_eq!(bob.get(&seen, "number"), note);
         }
     }
     // What comes after it is there again.

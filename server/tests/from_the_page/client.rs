@@ -263,6 +263,11 @@ impl<'p> Client<'p> {
         self.parse(record.expect("a record"))
     }
 
+    /// The number of the last record that waits for this client or was lost to it (section 6.4).
+    pub(crate) fn note(&self) -> u64 {
+        self.reply.segment.get("peer_note")
+    }
+
     /// A number for a command.
     pub(crate) fn take_number(&mut self) -> u64 {
         self.command += 1;

@@ -240,6 +240,9 @@ fn headers_lie_as_the_page_says() {
     assert!(before <= creator && creator <= between && between <= peer && peer <= now_ns());
     done("creator_beat");
     done("peer_beat");
+    assert_eq!(seen.get("peer_note"), 0);
+    ring.set_note(5);
+    check("peer_note", 5);
     // A slot in quarantine is made in `with_the_engine`.
     check("cold.quarantined", 0);
 

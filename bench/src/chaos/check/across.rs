@@ -33,10 +33,6 @@ struct Place {
     acked: bool,
 }
 
-/// A client that was stopped so shortly before its server's death may have had a full ring, and what waits outside a
-/// full ring dies with the server.
-const BACKLOG_NS: u64 = 2_000_000_000;
-
 /// A message bears the time at which it was received, everything else the time at which the client came to note it.
 const NOTED_LATE_NS: u64 = 1_000_000_000;
 
@@ -188,21 +184,27 @@ fn is_complete(
     if stay.after.is_none() {
         return;
     }
-    for (&seq, place) in room.range(stay.last + 1..) {
+    let is_missing = |place: &Place| {
         let is_due = match stay.end {
             End::Heard => true,
             End::Left { routed } => place.routed < routed,
-            End::ServerDied { at } => place.acked && !past.was_stopped(at.saturating_sub(BACKLOG_NS), at),
+            End::ServerDied => place.acked,
             End::Cut | End::SessionOver => false,
         };
-        if is_due && !stream.had.contains(&place.id) {
-            let why = match stay.end {
-                End::Left { .. } => "said before it left",
-                End::ServerDied { .. } => "acknowledged before the server was killed",
-                _ => "although it stayed to the end",
-            };
-            missing(seq, place.routed, why);
-        }
+        is_due && !stream.had.contains(&place.id)
+    };
+    let rest = || room.range(stay.last + 1..).filter(|(_, place)| is_missing(place));
+    // What waited outside a full ring when the server was killed went with it, and the client was told how much it was.
+    if stay.end == End::ServerDied && rest().count() as u64 <= stay.announced {
+        return;
+    }
+    let why = match stay.end {
+        End::Left { .. } => "said before it left",
+        End::ServerDied => "acknowledged before the server was killed",
+        _ => "although it stayed to the end",
+    };
+    for (&seq, place) in rest() {
+        missing(seq, place.routed, why);
     }
 }
 

@@ -1,9 +1,11 @@
 //! How long messages were under way, near a fault of somebody else and far from any.
 //!
 //! A message that was sent, routed and received by processes that ran all the time may be held up by a peer that dies or
-//! is stopped in mid-claim for one grace, no longer. What a fault of a peer costs beyond that cannot be told from a
-//! moment at which the machine was busy, so the bound is taken from the run itself: a message near faults may take one
-//! grace for each of them and one more, and twice the slowest message that no fault was near, and [`NOISE`] in any case.
+//! is stopped in mid-claim for one grace, no longer. Its ordinary latency is taken from the same run: the messages that
+//! no fault was near. As a whole, those near faults may be slower than these by the graces, and by [`SLOWER`] since
+//! processes that come and go keep the machine busy. A single message may have met a busy moment that none of the others
+//! met, so its bound is a coarse one: a grace for each fault near it and one more, and twice the slowest message that no
+//! fault was near or [`NOISE`].
 
 use halyard_ring::monotonic_ns;
 use hdrhistogram::Histogram;
@@ -14,8 +16,15 @@ use crate::chaos::journal::Entry;
 use crate::chaos::message::Life;
 use crate::figures;
 
-/// What a message may take on any machine, nanoseconds.
-const NOISE: u64 = 2_000_000_000;
+/// What a message may take on any machine, nanoseconds: less than any time-out after which somebody gives up waiting for
+/// a client of a storm.
+const NOISE: u64 = 1_000_000_000;
+/// By what factor messages near faults may be slower as a whole, beyond their graces.
+const SLOWER: u64 = 5;
+/// Which of them are compared: nine tenths are faster.
+const WHOLE: f64 = 0.9;
+/// Fewer messages than that are not a whole.
+const ENOUGH: u64 = 1000;
 /// A fault at a named point is noticed a little after it has happened.
 const NOTICED_NS: u64 = 20_000_000;
 /// After a client was stopped it takes a while to take what has waited for it.
@@ -111,8 +120,8 @@ pub(crate) fn late(pasts: &[Past], faults: &[Fault], waits: Waits) -> (Latencies
             }
         }
     }
+    let mut violations = slower(&latencies, waits.grace_ns);
     let ordinary = 2 * latencies.ordinary.max();
-    let mut violations = Vec::new();
     for (flight, faults) in near {
         let bound = waits.grace_ns * (faults + 1) + ordinary.max(NOISE);
         if flight.took() > bound {
@@ -125,6 +134,28 @@ pub(crate) fn late(pasts: &[Past], faults: &[Fault], waits: Waits) -> (Latencies
         }
     }
     (latencies, violations)
+}
+
+/// Whether messages near faults were slower as a whole.
+fn slower(latencies: &Latencies, grace_ns: u64) -> Vec<Violation> {
+    let Latencies { ordinary, dead, stopped, .. } = latencies;
+    let usual = ordinary.value_at_quantile(WHOLE);
+    let bound = SLOWER * usual + 2 * grace_ns;
+    let enough = |histogram: &&Histogram<u64>| histogram.len() >= ENOUGH;
+    let both = [("was killed", dead), ("was stopped", stopped)];
+    let slow = both.iter().filter(|(_, near)| enough(near) && near.value_at_quantile(WHOLE) > bound);
+    let text = |(what, near): &(&str, &Histogram<u64>)| {
+        let show = |ns: u64| figures::Nanos(ns as f64);
+        let text = format!(
+            "of the messages under way when a peer {what} a tenth took {} and more; {} with no fault near, so {} is the \
+             bound",
+            show(near.value_at_quantile(WHOLE)),
+            show(usual),
+            show(bound)
+        );
+        Violation::general(0, Wrong::Late, text)
+    };
+    if enough(&ordinary) { slow.map(text).collect() } else { Vec::new() }
 }
 
 impl Flight {

@@ -4,9 +4,11 @@
 //! its speaker's, each once; whatever is missing was announced. Of all together ([`across`]): what was heard was said;
 //! a room has one order; nobody who was there misses anything that somebody else heard or that was acknowledged; a
 //! direct message that was acknowledged has come. And [`late`]: nobody waited for a peer that was dead or stopped.
+//! And [`silence`]: a server that is stopped is noticed by all.
 
 mod across;
 mod late;
+mod silence;
 mod stream;
 
 use std::fmt;
@@ -15,6 +17,7 @@ use serde::Serialize;
 
 pub(crate) use across::{Ended, Past, across};
 pub(crate) use late::{Fault, Latencies, Waits, late};
+pub(crate) use silence::silence;
 pub(crate) use stream::Stream;
 
 use super::message::Life;
@@ -48,6 +51,8 @@ pub(crate) enum Wrong {
     Unanswered,
     /// A message waited for somebody who was dead or stopped.
     Late,
+    /// A server was stopped, and a client did not say so.
+    Silence,
     /// Something stayed behind at the end.
     Leftover,
     /// A process ended that should not have, or did not come to its end.
@@ -76,6 +81,7 @@ impl fmt::Display for Violation {
             Wrong::Unusable => "unusable",
             Wrong::Unanswered => "unanswered",
             Wrong::Late => "late",
+            Wrong::Silence => "not noticed",
             Wrong::Leftover => "left behind",
             Wrong::Process => "ended",
         };

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Violation, Wrong};
-use crate::chaos::journal::{Entry, Noted, Passed};
+use crate::chaos::journal::{Entry, Noted, Passed, Told};
 use crate::chaos::message::{Id, Life};
 
 /// How many violations of one client are kept.
@@ -27,6 +27,8 @@ pub(crate) struct Stay {
     /// Numbers that were passed over without a word: right only if this client had those messages already, from a
     /// server that died before it acknowledged them.
     pub(crate) jumps: Vec<Jump>,
+    /// So many messages at its end may be among those that were announced as lost without their numbers.
+    pub(crate) announced: u64,
     pub(crate) end: End,
 }
 
@@ -48,7 +50,7 @@ pub(crate) enum End {
     /// By the client's wish, when the router took this command (nanoseconds).
     Left { routed: u64 },
     /// With the server.
-    ServerDied { at: u64 },
+    ServerDied,
     /// The server ended the session, or the client did.
     SessionOver,
     /// It was still there when everything had been said and delivered.
@@ -160,8 +162,11 @@ impl Stream {
                 self.wrong(at, Wrong::Missing, format!("{events} events, for it read too slowly"));
             }
             Entry::Disconnected { server_died } => {
-                self.leave(if server_died { End::ServerDied { at } } else { End::SessionOver });
-                self.unnumbered = 0;
+                let announced = std::mem::take(&mut self.unnumbered);
+                if let Some(stay) = self.stay() {
+                    stay.announced = announced;
+                }
+                self.leave(if server_died { End::ServerDied } else { End::SessionOver });
             }
             Entry::Reconnected { server, room } => {
                 self.server = server;
@@ -264,14 +269,21 @@ impl Stream {
         (first, last): (u64, u64),
         records: u32,
         (messages, others): (u32, u32),
-        told: bool,
+        told: Told,
     ) {
-        if !told {
-            // A jump of the room's numbers alone shows at the message that follows.
-            if records > 0 {
-                self.wrong(at, Wrong::Missing, format!("{records} records of its ring, unannounced"));
+        match told {
+            Told::Server => {}
+            Told::Note => {
+                self.unnumbered += u64::from(records);
+                return;
             }
-            return;
+            Told::Nobody => {
+                // A jump of the room's numbers alone shows at the message that follows.
+                if records > 0 {
+                    self.wrong(at, Wrong::Missing, format!("{records} records of its ring, unannounced"));
+                }
+                return;
+            }
         }
         self.answer_lost |= self.moving && others > 0;
         let next = self.here.as_ref().and_then(|here| here.next);
@@ -320,7 +332,17 @@ impl Stream {
         if self.keeps {
             let (server, last) = (self.server, after.unwrap_or(0));
             let (heard, holes, jumps) = (Vec::new(), Vec::new(), Vec::new());
-            self.stays.push(Stay { server, room_id, after, last, heard, holes, jumps, end: End::Cut });
+            self.stays.push(Stay {
+                server,
+                room_id,
+                after,
+                last,
+                heard,
+                holes,
+                jumps,
+                announced: 0,
+                end: End::Cut,
+            });
         }
     }
 
@@ -328,7 +350,7 @@ impl Stream {
         if self.here.take().is_some_and(|here| here.room_id.is_some()) {
             // Where the answer to JOIN or LEAVE was lost, or its server died, nobody knows when this client left: an
             // answer that is given again tells the time of the question that was put again.
-            let unknown = self.moving && (self.answer_lost || matches!(end, End::ServerDied { .. }));
+            let unknown = self.moving && (self.answer_lost || matches!(end, End::ServerDied));
             self.end_stay(if unknown { End::SessionOver } else { end });
         }
     }

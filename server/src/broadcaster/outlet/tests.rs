@@ -2,6 +2,7 @@
 
 use halyard_ring::chat::LostBody;
 use halyard_ring::{Consumer, RingOptions};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -359,4 +360,71 @@ fn what_waits_for_all_clients_together_is_bounded_too() {
     bench.read(10);
     bench.flush(1);
     assert_eq!(bench.message(1, 1), Fate::Waiting);
+}
+
+/// Something that happens to an outlet.
+#[derive(Clone, Debug)]
+enum Step {
+    Message { room: u32 },
+    Notices(usize),
+    Read(usize),
+    Wait { ms: u64 },
+    Flush,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (1..3u32).prop_map(|room| Step::Message { room }),
+        1 => (1..4usize).prop_map(Step::Notices),
+        2 => (0..12usize).prop_map(Step::Read),
+        1 => (0..15u64).prop_map(|ms| Step::Wait { ms }),
+        1 => Just(Step::Flush),
+    ];
+    proptest::collection::vec(step, 0..300)
+}
+
+proptest! {
+    #[test]
+    fn the_note_in_the_ring_says_which_number_would_have_been_the_last(
+        policy in prop_oneof![
+            Just((OverflowPolicy::Drop, 0, 0)),
+            Just((OverflowPolicy::Spill, 0, 40)),
+            Just((OverflowPolicy::Block, 20, 60)),
+        ],
+        steps in steps(),
+    ) {
+        let mut bench = Bench::new(policy.0, policy.1, policy.2);
+        let (mut now_ms, mut postponed) = (0, false);
+        for step in steps {
+            match step {
+                Step::Message { room } => postponed |= bench.message(room, now_ms) != Fate::Delivered,
+                Step::Notices(count) => {
+                    let mut notices = [Record::new(Kind::Joined); 3];
+                    postponed |= bench.deliver(&mut notices[..count], None, now_ms) != Fate::Delivered;
+                }
+                Step::Read(count) => _ = bench.read(count),
+                Step::Wait { ms } => now_ms += ms,
+                Step::Flush => bench.flush(now_ms),
+            }
+        }
+        // What has waited too long is lost now, not below.
+        bench.flush(now_ms);
+        let (note, lags) = (bench.outlet.ring.note(), bench.outlet.lags());
+        prop_assert_eq!(note != 0, postponed, "a ring that never was full has no note");
+        // Everything is delivered after all.
+        let mut last = 0;
+        loop {
+            let seen = bench.read(usize::MAX);
+            bench.flush(now_ms);
+            let Some(Seen::Message(number, _) | Seen::Lost(number, _) | Seen::Other(number, _)) = seen.last() else {
+                break;
+            };
+            last = *number;
+        }
+        if lags {
+            prop_assert_eq!(last, note);
+        } else if last > 0 {
+            prop_assert!(note <= last, "{} noted, {} was the last", note, last);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::chaos::check::{Fault, Waits, late};
-use crate::chaos::journal::Passed;
+use crate::chaos::journal::{Passed, Told};
 
 const ANN: Life = Life { slot: 0, life: 1 };
 const BOB: Life = Life { slot: 1, life: 1 };
@@ -43,7 +43,7 @@ fn joined(seq: u64) -> Entry {
 
 fn lost(first_seq: u64, last_seq: u64) -> Entry {
     let messages = if first_seq == 0 { 1 } else { (last_seq + 1 - first_seq) as u32 };
-    Entry::Gap { first_seq, last_seq, records: messages, messages, others: 0, told: true }
+    Entry::Gap { first_seq, last_seq, records: messages, messages, others: 0, told: Told::Server }
 }
 
 fn past(life: Life, ended: Ended, entries: Vec<Entry>) -> Past {
@@ -131,7 +131,8 @@ fn a_loss_that_was_announced_is_none() {
     assert_eq!(spoilt(|notes| notes[FIRST + 1] = lost(0, 0)), [], "only its count was told");
     // Announced was another one.
     assert_eq!(spoilt(|notes| notes[FIRST + 2] = lost(2, 2)), [Wrong::Missing]);
-    let untold = Entry::Gap { first_seq: 2, last_seq: 2, records: 1, messages: 0, others: 0, told: false };
+    let untold =
+        Entry::Gap { first_seq: 2, last_seq: 2, records: 1, messages: 0, others: 0, told: Told::Nobody };
     assert!(spoilt(|notes| notes[FIRST + 1] = untold).contains(&Wrong::Missing));
 }
 
@@ -183,20 +184,43 @@ fn a_text_behind_a_later_one_is_right_only_if_its_speaker_lost_its_session() {
 }
 
 #[test]
-fn what_was_acknowledged_survives_the_server() {
-    let dies = |stops: Vec<(u64, u64)>| {
+fn what_was_acknowledged_survives_the_server_or_is_counted_at_its_end() {
+    let left =
+        |records| Entry::Gap { first_seq: 0, last_seq: 0, records, messages: 0, others: 0, told: Told::Note };
+    // Bob has heard `count` of three messages when the server is killed.
+    let dies = |count: usize, announced: Option<Entry>| {
         let mut entries = bob();
-        entries.truncate(FIRST + 2);
+        entries.truncate(FIRST + count);
         entries.push(Entry::Direct { id: dm(4), whole: true, passed: Passed::default() });
+        entries.extend(announced);
         entries.extend([Entry::Disconnected { server_died: true }, Entry::Quit]);
         let mut bob = past(BOB, Ended::Quit, entries);
-        bob.notes[FIRST + 3].at = 40 * MS;
-        bob.stops = stops;
+        // That it was stopped is no excuse.
+        bob.stops = vec![(0, 100 * MS)];
         let pasts = [past(ANN, Ended::Quit, ann()), bob];
         across(&pasts).into_iter().map(|violation| violation.wrong).collect::<Vec<_>>()
     };
-    assert_eq!(dies(Vec::new()), [Wrong::Missing]);
-    assert_eq!(dies(vec![(39 * MS, 40 * MS)]), [], "its ring may have been full");
+    assert_eq!(dies(3, None), []);
+    assert_eq!(dies(2, None), [Wrong::Missing]);
+    assert_eq!(dies(2, Some(left(1))), []);
+    assert_eq!(dies(1, Some(left(1))), [Wrong::Missing, Wrong::Missing], "more than was counted");
+    assert_eq!(dies(1, Some(left(2))), []);
+    assert_eq!(dies(1, Some(lost(0, 0))), [Wrong::Missing, Wrong::Missing]);
+}
+
+#[test]
+fn what_is_counted_at_a_sessions_end_excuses_nothing_after_it() {
+    let mut entries = bob();
+    let left = Entry::Gap { first_seq: 0, last_seq: 0, records: 9, messages: 0, others: 0, told: Told::Note };
+    let again = [
+        left,
+        Entry::Disconnected { server_died: true },
+        Entry::Reconnected { server: SERVER, room: None },
+        Entry::Moves { room: Some(1) },
+        joined(1),
+    ];
+    entries.splice(FIRST + 1..FIRST + 2, again);
+    assert_eq!(judged(entries), [Wrong::Missing]);
 }
 
 #[test]
@@ -252,7 +276,35 @@ fn a_message_that_waited_for_a_dead_peer_is_late_and_for_itself_it_is_not() {
         let fault = Fault { at: 10 * MS, dead: true, slot: Some(slot), until: 10 * MS };
         late(&pasts, &[fault], Waits { grace_ns, rejoin_ns: 1000 * MS }).1.len()
     };
-    assert_eq!(judge(5, 2000 * MS, Vec::new()), 0);
-    assert_eq!(judge(5, 2100 * MS, Vec::new()), 1);
+    assert_eq!(judge(5, 1000 * MS, Vec::new()), 0);
+    assert_eq!(judge(5, 1100 * MS, Vec::new()), 1);
     assert_eq!(judge(BOB.slot, 2100 * MS, vec![(9 * MS, 2090 * MS)]), 0, "it was stopped itself");
+}
+
+#[test]
+fn messages_near_faults_may_not_be_slower_as_a_whole() {
+    let grace_ns = 5 * MS;
+    // Two thousand messages a second apart, of which every second one is under way when a peer is stopped.
+    let judge = |near: u64, far: u64| {
+        let sent = |count: u32| u64::from(count) * 1000 * MS;
+        let took = |count: u32| if count.is_multiple_of(2) { near } else { far };
+        let notes = (1..=4000).map(|count| Noted {
+            at: sent(count) + took(count),
+            entry: Entry::Heard {
+                id: id(count),
+                whole: true,
+                room_id: ROOM,
+                seq: count.into(),
+                passed: Passed { sent: sent(count), ..Passed::default() },
+            },
+        });
+        let hears = Past { life: BOB, ended: Ended::Quit, stops: Vec::new(), notes: notes.collect() };
+        let fault = |count: u32| Fault { at: sent(count), dead: false, slot: Some(5), until: sent(count) };
+        let faults: Vec<Fault> = (2..=4000).step_by(2).map(fault).collect();
+        let says = past(ANN, Ended::Quit, ann());
+        late(&[says, hears], &faults, Waits { grace_ns, rejoin_ns: 1000 * MS }).1.len()
+    };
+    assert_eq!(judge(20 * MS, 4 * MS), 0);
+    assert_eq!(judge(100 * MS, 4 * MS), 1);
+    assert_eq!(judge(100 * MS, 50 * MS), 0, "the machine was busy all the time");
 }

@@ -155,7 +155,8 @@ impl App {
         if parts.is_empty() {
             parts.push(plural(gap.records().max(1), "record", "records"));
         }
-        let text = format!("{} lost: your ring was full", parts.join(", "));
+        let when = if gap.at_end { " when the session ended" } else { "" };
+        let text = format!("{} lost: your ring was full{when}", parts.join(", "));
         self.push_gap(index, gap.first_seq, gap.last_seq, text, messages);
     }
 
