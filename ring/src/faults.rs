@@ -247,33 +247,3 @@ fn count_down(point: Point) {
         _ => std::thread::sleep(Duration::from_millis(armed >> 2 & SLEEP_MAX_MS)),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn orders_are_written_as_they_are_read() {
-        for text in ["half-written:kill@3", "attach:stop@1", "before-wake:sleep=20@7"] {
-            assert_eq!(text.parse::<Order>().map(|order| order.to_string()), Ok(text.to_owned()));
-        }
-        assert_eq!("attach:kill".parse::<Order>().map(|order| order.nth), Ok(1));
-        for bad in
-            ["", "attach", "nowhere:kill", "attach:die", "attach:kill@0", "attach:sleep=x", "attach:stop=3"]
-        {
-            assert!(bad.parse::<Order>().is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn a_point_acts_at_the_passage_that_was_ordered_and_once() {
-        // A point that nothing in this test program passes.
-        let point = Point::SessionEnd;
-        arm(Order { point, action: Action::Sleep(Duration::from_millis(1)), nth: 3 });
-        pass(point);
-        pass(point);
-        assert!(is_armed(point));
-        pass(point);
-        assert!(!is_armed(point));
-    }
-}

@@ -1,5 +1,7 @@
 //! A producer that dies or stops at each named point of a push, and what the others see of it.
 
+use std::time::Duration;
+
 use halyard_ring::faults::{self, Action, Order, Point};
 use halyard_ring::{PopError, Ring, RingOptions};
 use nix::sys::signal::Signal;
@@ -33,6 +35,31 @@ pub(crate) fn play(ring: &Ring<Record>, order: &str, count: u64) {
 fn wait_for(child: &Child, expected: impl Fn(WaitStatus) -> bool) {
     let status = waitpid(Pid::from_raw(child.pid() as i32), Some(WaitPidFlag::WUNTRACED)).unwrap();
     assert!(expected(status), "{status:?}");
+}
+
+#[test]
+fn orders_are_written_as_they_are_read() {
+    for text in ["half-written:kill@3", "attach:stop@1", "before-wake:sleep=20@7"] {
+        assert_eq!(text.parse::<Order>().map(|order| order.to_string()), Ok(text.to_owned()));
+    }
+    assert_eq!("attach:kill".parse::<Order>().map(|order| order.nth), Ok(1));
+    for bad in
+        ["", "attach", "nowhere:kill", "attach:die", "attach:kill@0", "attach:sleep=x", "attach:stop=3"]
+    {
+        assert!(bad.parse::<Order>().is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_point_acts_at_the_passage_that_was_ordered_and_once() {
+    // A point that nothing in this test program passes.
+    let point = Point::SessionEnd;
+    faults::arm(Order { point, action: Action::Sleep(Duration::from_millis(1)), nth: 3 });
+    faults::pass(point);
+    faults::pass(point);
+    assert!(faults::is_armed(point));
+    faults::pass(point);
+    assert!(!faults::is_armed(point));
 }
 
 #[test]
