@@ -329,8 +329,20 @@ impl Receiver {
 
     /// Turns the record into an event. Its number has been checked.
     fn take_in(&mut self) -> Step<'_> {
-        let Self { record, reply, room, long, long_earlier, held, heard, former, repeated, goodbye, .. } =
-            self;
+        let Self {
+            client,
+            record,
+            reply,
+            room,
+            long,
+            long_earlier,
+            held,
+            heard,
+            former,
+            repeated,
+            goodbye,
+            ..
+        } = self;
         let checked = match record.check() {
             Ok(checked) => checked,
             Err(bad) => return Step::Event(unusable(record, Fault::Bad(bad))),
@@ -340,6 +352,8 @@ impl Receiver {
             return Step::Event(unusable(record, Fault::Fragment));
         }
         let event = match checked.kind {
+            // HELLO was sent again while the server was stopped, and each was answered.
+            Kind::Welcome if record.client == *client => return Step::Nothing,
             Kind::Message => {
                 if record.frag == 0 {
                     match room.next_message(record) {

@@ -189,6 +189,18 @@ fn records_that_no_server_sends_do_no_harm() {
 }
 
 #[test]
+fn a_second_welcome_says_nothing_new() {
+    let (mut server, _sender, mut receiver) = session();
+    let mut welcome = Record::new(Kind::Welcome);
+    for client in [7, 8] {
+        welcome.client = client;
+        server.send(welcome);
+    }
+    assert_eq!(next(&mut receiver), "unusable 3 Meaning", "of another client");
+    assert_eq!(next(&mut receiver), "nothing");
+}
+
+#[test]
 fn an_answer_that_comes_twice_does_not_bring_the_client_back() {
     let (mut server, _sender, mut receiver) = session();
     server.joined(2, 1, "lobby", 0);
