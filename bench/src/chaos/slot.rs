@@ -22,6 +22,8 @@ use crate::shared::Words;
 const ARMED_NS: u64 = 400_000_000;
 /// The same while a process is born.
 const BIRTH_NS: u64 = 1_500_000_000;
+/// Between two looks whether a process stands at a point that was given up.
+const LOOSE_NS: u64 = 20_000_000;
 /// How long a client that dies unasked stays away.
 const REST_MS: u32 = 50;
 
@@ -32,6 +34,8 @@ struct Process {
     journal: Option<Words>,
     stops: Vec<(u64, u64)>,
     quits: bool,
+    /// Since when it may stand at a point that was given up: it may have come past before it heard of that.
+    loose: Option<u64>,
     /// SIGKILL was sent, or may come from within.
     may_die: bool,
 }
@@ -103,9 +107,33 @@ impl Slot {
         }
     }
 
+    /// Lets a process go on that stands at a point which was given up. It was stopped for nobody knows how long.
+    fn release(&mut self, field: &mut Field<'_>) -> Result<(), Failure> {
+        let now = monotonic_ns();
+        let since = self.process.as_ref().and_then(|process| process.loose);
+        let Some(since) = since.filter(|since| now >= since + LOOSE_NS) else { return Ok(()) };
+        let is_wanted =
+            matches!(self.doing, Doing::Stopped { .. } | Doing::Armed { what: What::Stop { .. }, .. });
+        let stands = !is_wanted && self.stands_still();
+        let Some(process) = &mut self.process else { return Ok(()) };
+        process.loose = Some(now);
+        if stands {
+            process.stops.push((since, now));
+            let life = process.life;
+            let fault = Fault { at: since, until: now, ..Fault::now(Some(self.number), false) };
+            process.child.signal(Signal::SIGCONT)?;
+            process.loose = None;
+            field.fault(fault);
+            field.happens(Some(life), Happening::StopAtPoint, "which was given up");
+            field.happens(Some(life), Happening::GoOn, "");
+        }
+        Ok(())
+    }
+
     /// Does what is due. `None` if another client is to burst: whose slot and how many texts.
     pub(crate) fn tick(&mut self, field: &mut Field<'_>) -> Result<Option<(u16, u32)>, Failure> {
         self.look(field)?;
+        self.release(field)?;
         let now = monotonic_ns();
         match self.doing {
             Doing::Resting { until, birth } if now >= until => self.begin(field, birth)?,
@@ -116,6 +144,9 @@ impl Slot {
             Doing::Armed { what, until, instead } if now >= until => {
                 self.order("calm");
                 self.doing = Doing::Nothing;
+                if let (What::Stop { .. }, Some(process)) = (what, &mut self.process) {
+                    process.loose = Some(now);
+                }
                 if instead {
                     self.at_once(field, what)?;
                 }
@@ -195,7 +226,10 @@ impl Slot {
     fn note_stop(&mut self, field: &mut Field<'_>, for_ms: u32, at_point: bool) {
         let Some(process) = &mut self.process else { return };
         // At a point it stopped a moment ago.
-        let from = monotonic_ns() - if at_point { field.tick_ns } else { 0 };
+        let from = match process.loose {
+            Some(since) if at_point => since,
+            _ => monotonic_ns() - if at_point { field.tick_ns } else { 0 },
+        };
         process.stops.push((from, u64::MAX));
         let how = if at_point { Happening::StopAtPoint } else { Happening::Stop };
         let fault = field.fault(Fault { at: from, ..Fault::now(Some(self.number), false) });
@@ -278,7 +312,8 @@ impl Slot {
         let job: Job = field.job(life, journal.as_ref(), birth);
         child.order(&serde_json::to_string(&job).doing("writing a client's job")?)?;
         let may_die = birth.is_some_and(|birth| birth.stop_ms.is_none());
-        self.process = Some(Process { life, child, journal, stops: Vec::new(), quits: false, may_die });
+        self.process =
+            Some(Process { life, child, journal, stops: Vec::new(), quits: false, loose: None, may_die });
         if let Some(birth) = birth {
             field.arms(Some(life), birth.at);
             let what = match birth.stop_ms {

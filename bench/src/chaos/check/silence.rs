@@ -1,13 +1,13 @@
 //! A server that is stopped is not a dead one: its clients stay, say that it is silent, and later that it is back.
 
-use super::across::{Ended, Past};
+use super::across::Past;
 use super::late::Fault;
 use super::{Violation, Wrong};
 use crate::chaos::journal::Entry;
 use crate::chaos::plan::SILENCE_MS;
 
 /// Whether every client that ran and was connected all the while noticed each long stop of the server, and whether
-/// everyone who said that it is silent said how that ended.
+/// everyone who said that it is silent said that it is back before anything else came from it.
 pub(crate) fn silence(pasts: &[Past], faults: &[Fault]) -> Vec<Violation> {
     let is_long = |fault: &&Fault| {
         // A stop that the end of the storm cut short is none.
@@ -27,17 +27,20 @@ pub(crate) fn silence(pasts: &[Past], faults: &[Fault]) -> Vec<Violation> {
         }
     }
     for past in pasts {
-        let mut since = None;
+        let mut silent = false;
         for noted in &past.notes {
             match noted.entry {
-                Entry::Silence { begins: true } => since = Some(noted.at),
-                Entry::Silence { begins: false } | Entry::Disconnected { .. } => since = None,
+                Entry::Silence { begins } => silent = begins,
+                Entry::Disconnected { .. } => silent = false,
+                Entry::Heard { .. } | Entry::Direct { .. } | Entry::Said { .. } | Entry::Barrier
+                    if silent =>
+                {
+                    let text = "it hears a server that is silent: it has not said that it is back";
+                    violations.push(Violation::new(noted.at, Wrong::Silence, past.life, text));
+                    break;
+                }
                 _ => {}
             }
-        }
-        if let Some(since) = since.filter(|_| past.ended == Ended::Quit) {
-            let text = "it said that the server is silent, and not that it is back";
-            violations.push(Violation::new(since, Wrong::Silence, past.life, text));
         }
     }
     violations
@@ -62,6 +65,7 @@ impl Past {
 
 #[cfg(test)]
 mod tests {
+    use super::super::across::Ended;
     use super::*;
     use crate::chaos::journal::Noted;
     use crate::chaos::message::Life;
@@ -84,7 +88,10 @@ mod tests {
         assert_eq!(judged(&[(1, comes), (13, begins), (15, ends), (16, goes)], vec![]), 0);
         assert_eq!(judged(&[(1, comes), (16, goes)], vec![]), 1);
         assert_eq!(judged(&[(1, comes), (15, begins), (15, ends), (16, goes)], vec![]), 1, "too late");
-        assert_eq!(judged(&[(1, comes), (13, begins), (16, goes)], vec![]), 1, "it never ended");
+        let hears = Entry::Barrier;
+        assert_eq!(judged(&[(1, comes), (13, begins), (15, ends), (15, hears), (16, goes)], vec![]), 0);
+        assert_eq!(judged(&[(1, comes), (13, begins), (15, hears), (16, goes)], vec![]), 1, "it is not back");
+        assert_eq!(judged(&[(1, comes), (13, begins), (16, goes)], vec![]), 0, "it never came back");
         assert_eq!(judged(&[(1, comes), (13, begins), (15, loses), (16, goes)], vec![]), 0);
         // Not there all the while, or stopped itself.
         assert_eq!(judged(&[(11, comes), (16, goes)], vec![]), 0);
