@@ -224,19 +224,28 @@ impl Peers {
         let bar = self.common.bar(self.common.rounds() * jobs.len());
         for _ in 0..self.common.rounds() {
             for Job { what, into, .. } in &mut *jobs {
-                bar.set_message(into.label().to_owned());
+                let label = into.label().to_owned();
+                bar.set_message(label.clone());
+                // Of many peers, which one.
+                let named = |failure: Failure| Failure::of(failure.exit, format_args!("{label}: {failure}"));
                 match into {
-                    Measured::Latency(series) => series.rounds.push(match *what {
-                        What::RingTrips(way) => ring::with(way.wait(), trips),
-                        What::Trips(peer) => peer.with(trips),
-                        _ => line::between_threads(pair, time),
-                    }?),
-                    Measured::Quantity(quantity) => quantity.rounds.push(match *what {
-                        What::RingStream(way) => ring::with(way.wait(), stream),
-                        What::Stream(peer) => peer.with(stream),
-                        What::Flow(flow) => flow.measure(pins, time),
-                        _ => continue,
-                    }?),
+                    Measured::Latency(series) => series.rounds.push(
+                        match *what {
+                            What::RingTrips(way) => ring::with(way.wait(), trips),
+                            What::Trips(peer) => peer.with(trips),
+                            _ => line::between_threads(pair, time),
+                        }
+                        .map_err(named)?,
+                    ),
+                    Measured::Quantity(quantity) => quantity.rounds.push(
+                        match *what {
+                            What::RingStream(way) => ring::with(way.wait(), stream),
+                            What::Stream(peer) => peer.with(stream),
+                            What::Flow(flow) => flow.measure(pins, time),
+                            _ => continue,
+                        }
+                        .map_err(named)?,
+                    ),
                 }
                 bar.inc(1);
             }
