@@ -75,7 +75,7 @@ pub(super) fn bars(document: &Document, figures: &[&Figure]) -> String {
             escape(&figure.unit.show(figure.value.median))
         );
     }
-    svg += "</svg><p class=\"note\">Bars: medians. Black: from the lowest round to the highest.";
+    svg += "</svg><p class=\"note\">Bars: medians. Thin line: from the lowest round to the highest.";
     if floors().next().is_some() {
         svg += " Across: the floor.";
     }
