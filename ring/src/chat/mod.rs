@@ -6,15 +6,14 @@
 //! One record is [`Record`]: 248 bytes, so that a slot (8 bytes of state word and the record) is four cache lines.
 //! A text that does not fit one record travels as numbered fragments; [`fragments`] cuts, [`Reassembly`] joins.
 
+mod codes;
 mod names;
 mod record;
 mod text;
 
+pub use codes::{ErrorCode, Kind, LeaveReason, OverflowPolicy};
 pub use names::{RingRole, SERVER_NAME_MAX, ServerName, control_ring, parse_ring_name, reply_ring};
-pub use record::{
-    BODY, Bad, ErrorCode, HEAD, Kind, LeaveReason, LostBody, Message, OverflowPolicy, Record, WelcomeBody,
-    flags,
-};
+pub use record::{BODY, Bad, HEAD, LostBody, Message, Record, WelcomeBody, flags};
 pub use text::{
     BadName, BadText, Fragments, NAME_MAX, Reassembly, TEXT_MAX, check_name, check_text, fragments,
 };
