@@ -5,15 +5,11 @@ use std::sync::Arc;
 use loom::thread;
 
 use super::Model;
-use super::stage::{Grace, Mortal, claim, counting, counting_spsc, drain, live, pop, push, reader, writer};
+use super::mortal::{self, Mortal, POP_STEPS, PUSH_STEPS, live};
+use super::stage::{Grace, claim, counting, counting_spsc, drain, pop, push, reader, writer};
 use crate::memory::{Memory, Modeled};
 use crate::protocol::{Head, Reader, Reserve, Writer, free_slots_of};
 use crate::sync::Mutant;
-
-/// Accesses to memory in one push that need not wait, and one more: that one survives it.
-const PUSH_STEPS: usize = 9;
-/// The same for one pop that need not wait.
-const POP_STEPS: usize = 9;
 
 pub(super) const MODELS: &[Model] = &[
     Model {
@@ -83,23 +79,7 @@ fn all_is_there(memory: &Arc<Modeled>, consumer: &mut Reader<Modeled>, owner: u1
 }
 
 fn steps_are_all(_: usize) {
-    let push_survives = |&step: &usize| {
-        let memory = counting(1, 2);
-        let mortal = Mortal::new(&memory);
-        let mut victim = Writer::new(mortal.clone(), 1);
-        mortal.doom(step);
-        live(|| push(&mut victim, 1)).is_some()
-    };
-    assert_eq!((0..).find(push_survives), Some(PUSH_STEPS - 1));
-    let pop_survives = |&step: &usize| {
-        let memory = counting_spsc(1);
-        assert!(push(&mut writer(&memory, 1), 1));
-        let mortal = Mortal::new(&memory);
-        let mut victim = Reader::new(mortal.clone());
-        mortal.doom(step);
-        live(|| pop(&mut victim, Grace::Zero)).is_some()
-    };
-    assert_eq!((0..).find(pop_survives), Some(POP_STEPS - 1));
+    mortal::steps_are_all(|| counting(1, 2), || counting_spsc(1));
 }
 
 fn hands_over(_: usize) {
@@ -187,24 +167,8 @@ fn producer_dies(step: usize) {
     all_is_there(&memory, &mut consumer, 2);
 }
 
-/// The ring is full, and its producer sleeps or is about to.
 fn consumer_dies(step: usize) {
     let memory = counting_spsc(1);
-    let mut producer = writer(&memory, 1);
-    assert!(push(&mut producer, 1));
-    let producing = thread::spawn(move || push(&mut producer, 2));
-    let mortal = Mortal::new(&memory);
-    let mut first = Reader::new(mortal.clone());
-    mortal.doom(step);
-    let got = live(|| pop(&mut first, Grace::Zero));
-    let mut successor = reader(&memory);
-    let next = pop(&mut successor, Grace::Zero).unwrap();
-    if next == 1 {
-        assert_eq!(got, None);
-        assert_eq!(pop(&mut successor, Grace::Zero), Some(2));
-    } else {
-        assert_eq!(next, 2);
-    }
-    assert!(producing.join().unwrap());
+    let mut successor = mortal::consumer_dies(&memory, step);
     all_is_there(&memory, &mut successor, 1);
 }

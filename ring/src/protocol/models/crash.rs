@@ -5,17 +5,11 @@ use std::sync::Arc;
 use loom::thread;
 
 use super::Model;
-use super::stage::{
-    Grace, Mortal, bury, drain, live, mpsc, pop, push, reader, spsc, try_push, write, writer,
-};
+use super::mortal::{self, Mortal, POP_STEPS, PUSH_STEPS, live};
+use super::stage::{Grace, bury, drain, mpsc, pop, push, reader, spsc, try_push, write, writer};
 use crate::memory::Modeled;
 use crate::protocol::{Head, Reader, Writer};
 use crate::sync::Mutant;
-
-/// Accesses to memory in one push that need not wait, and one more: that one survives it.
-const PUSH_STEPS: usize = 9;
-/// The same for one pop that need not wait.
-const POP_STEPS: usize = 9;
 
 pub(super) const MODELS: &[Model] = &[
     Model {
@@ -62,25 +56,8 @@ pub(super) const MODELS: &[Model] = &[
     },
 ];
 
-/// The last variant of each model survives, and the one before does not.
 fn steps_are_all(_: usize) {
-    let push_survives = |&step: &usize| {
-        let memory = mpsc(2, 2);
-        let mortal = Mortal::new(&memory);
-        let mut victim = Writer::new(mortal.clone(), 1);
-        mortal.doom(step);
-        live(|| push(&mut victim, 1)).is_some()
-    };
-    assert_eq!((0..).find(push_survives), Some(PUSH_STEPS - 1));
-    let pop_survives = |&step: &usize| {
-        let memory = spsc(1);
-        assert!(push(&mut writer(&memory, 1), 1));
-        let mortal = Mortal::new(&memory);
-        let mut victim = Reader::new(mortal.clone());
-        mortal.doom(step);
-        live(|| pop(&mut victim, Grace::Zero)).is_some()
-    };
-    assert_eq!((0..).find(pop_survives), Some(POP_STEPS - 1));
+    mortal::steps_are_all(|| mpsc(2, 2), || spsc(1));
 }
 
 fn producer_dies(step: usize) {
@@ -157,24 +134,6 @@ fn producer_is_slow(_: usize) {
     assert_eq!(consumer.look(), Ok(Head::Empty));
 }
 
-/// The ring is full, and its producer sleeps or is about to.
 fn consumer_dies(step: usize) {
-    let memory = spsc(1);
-    let mut producer = writer(&memory, 1);
-    assert!(push(&mut producer, 1));
-    let producing = thread::spawn(move || push(&mut producer, 2));
-    let mortal = Mortal::new(&memory);
-    let mut first = Reader::new(mortal.clone());
-    mortal.doom(step);
-    let got = live(|| pop(&mut first, Grace::Zero));
-    let mut successor = reader(&memory);
-    // What the dead one had copied and freed, but not returned, died with it.
-    let next = pop(&mut successor, Grace::Zero).unwrap();
-    if next == 1 {
-        assert_eq!(got, None);
-        assert_eq!(pop(&mut successor, Grace::Zero), Some(2));
-    } else {
-        assert_eq!(next, 2);
-    }
-    assert!(producing.join().unwrap());
+    mortal::consumer_dies(&spsc(1), step);
 }

@@ -10,7 +10,7 @@
 //! loom has no action of one thread that takes effect in another, and a compiler fence is nothing to it. The models have
 //! the full fence on both sides, so they show where the two fences must stand; that the system call stands in for one of
 //! them is the kernel's promise, and is put to the test by threads and by processes that sleep deeply
-//! (`tests/stress.rs`, `tests/processes/wakeups.rs`).
+//! (`tests/stress.rs`, `tests/processes/barrier.rs`).
 //!
 //! A model proves little until it has caught a bug. Each therefore names [mutants](crate::sync::Mutant) that must make
 //! it fail, and [`models_hold_and_every_mutant_is_caught`] sees to it that none is left out: every model is explored to
@@ -23,6 +23,7 @@ mod crash;
 mod end;
 mod handover;
 mod hole;
+mod mortal;
 mod park;
 mod stage;
 

@@ -1,17 +1,12 @@
-//! What the models play with: a ring of 8-byte records, pushes and pops that sleep, and a memory that kills.
+//! What the models play with: a ring of 8-byte records, and pushes and pops that sleep.
 #![expect(unsafe_code, reason = "copies 8-byte records in and out of loom's cells")]
 
 use core::time::Duration;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::layout::{Header, Owner, Shape};
 use crate::memory::{Memory, Modeled};
 use crate::options::{Mode, RingOptions};
 use crate::protocol::{Claimed, Head, Reader, Reserve, Writer, free_slots_of, wake_after_death};
-use crate::semaphore::Semaphore;
-use crate::sync::AtomicU64;
 
 /// Sleeps have no time-out under loom.
 const FOREVER: Duration = Duration::MAX;
@@ -167,84 +162,4 @@ pub(super) fn drain<M: Memory>(reader: &mut Reader<M>) -> Vec<u64> {
         values.push(take(reader));
     }
     values
-}
-
-/// A ring's memory as seen by a thread that dies at its `step`-th access. Dying between any two accesses to shared
-/// memory is all that a killed process can do that the others could notice.
-pub(super) struct Mortal {
-    memory: Arc<Modeled>,
-    /// Accesses left. Not a loom atomic: nobody else looks at it.
-    left: AtomicUsize,
-}
-
-/// What a dying thread throws.
-struct Death;
-
-impl Mortal {
-    pub(super) fn new(memory: &Arc<Modeled>) -> Arc<Self> {
-        Arc::new(Self { memory: Arc::clone(memory), left: AtomicUsize::new(usize::MAX) })
-    }
-
-    /// From now on `step` accesses are left.
-    pub(super) fn doom(&self, step: usize) {
-        self.left.store(step, Relaxed);
-    }
-
-    fn step(&self) {
-        match self.left.load(Relaxed) {
-            0 => resume_unwind(Box::new(Death)),
-            left => self.left.store(left - 1, Relaxed),
-        }
-    }
-}
-
-/// Lives until the memory says otherwise. `None`: it died.
-pub(super) fn live<T>(life: impl FnOnce() -> T) -> Option<T> {
-    match catch_unwind(AssertUnwindSafe(life)) {
-        Ok(result) => Some(result),
-        Err(thrown) if thrown.is::<Death>() => None,
-        Err(thrown) => resume_unwind(thrown),
-    }
-}
-
-impl Memory for Mortal {
-    fn shape(&self) -> &Shape {
-        self.memory.shape()
-    }
-    fn header(&self) -> &Header {
-        self.step();
-        self.memory.header()
-    }
-    fn owner(&self, number: u16) -> &Owner {
-        self.step();
-        self.memory.owner(number)
-    }
-    fn state(&self, position: u64) -> &AtomicU64 {
-        self.step();
-        self.memory.state(position)
-    }
-    fn read<T>(&self, position: u64, copy: impl FnOnce(*const u8) -> T) -> T {
-        self.step();
-        self.memory.read(position, copy)
-    }
-    fn write<T>(&self, position: u64, copy: impl FnOnce(*mut u8) -> T) -> T {
-        self.step();
-        self.memory.write(position, copy)
-    }
-    fn publish_fence(&self) {
-        self.step();
-        self.memory.publish_fence();
-    }
-    fn sleep_fence(&self) -> bool {
-        self.step();
-        self.memory.sleep_fence()
-    }
-    fn ready(&self) -> &Semaphore {
-        self.step();
-        self.memory.ready()
-    }
-    fn space(&self) -> &Semaphore {
-        self.step();
-        self.memory.space()
-    }
 }
