@@ -93,6 +93,13 @@ impl<R: Record> Consumer<R> {
     #[inline]
     pub fn try_pop(&mut self) -> Result<R, PopError> {
         self.ready_now()?;
+        self.take_one()
+    }
+
+    // Inlined into whoever pops, so that the record goes from the slot to where it is wanted, and not from one place on
+    // the stack to the next.
+    #[inline(always)]
+    fn take_one(&mut self) -> Result<R, PopError> {
         let record = self.take(copy_out)?;
         self.reader.freed(1);
         Ok(record)
@@ -102,33 +109,20 @@ impl<R: Record> Consumer<R> {
     ///
     /// # Errors
     /// [`PopError::Closed`], [`PopError::Corrupt`] or [`PopError::Truncated`].
+    #[inline]
     pub fn pop(&mut self) -> Result<R, PopError> {
-        self.pop_waiting(None)
+        self.ready_within(None)?;
+        self.take_one()
     }
 
     /// Pops the next record, waiting for it for at most `timeout`.
     ///
     /// # Errors
     /// [`PopError::TimedOut`], [`PopError::Closed`], [`PopError::Corrupt`] or [`PopError::Truncated`].
+    #[inline]
     pub fn pop_timeout(&mut self, timeout: Duration) -> Result<R, PopError> {
-        self.pop_waiting(Some(timeout))
-    }
-
-    fn pop_waiting(&mut self, timeout: Option<Duration>) -> Result<R, PopError> {
-        match self.try_pop() {
-            Err(PopError::Empty) => {}
-            other => return other,
-        }
-        let mut pacer = Pacer::new(self.wait, timeout);
-        loop {
-            // A nudge is for `wait`; here it must not keep the thread from sleeping.
-            self.nudges = self.reader.nudges();
-            self.pause(&mut pacer)?;
-            match self.try_pop() {
-                Err(PopError::Empty) => {}
-                other => return other,
-            }
-        }
+        self.ready_within(Some(timeout))?;
+        self.take_one()
     }
 
     /// Pops the next record into `record`, copying only the bytes that count: `used` gets the record's first bytes
@@ -152,8 +146,7 @@ impl<R: Record> Consumer<R> {
     pub fn drain(&mut self, max: usize, mut each: impl FnMut(&R)) -> Result<usize, PopError> {
         let mut count = 0;
         while count < max {
-            let record: Result<R, PopError> = self.ready_now().and_then(|()| self.take(copy_out));
-            match record {
+            match self.ready_now().and_then(|()| self.take::<R>(copy_out)) {
                 Ok(record) => {
                     count += 1;
                     self.reader.freed_amid_more();
@@ -186,7 +179,12 @@ impl<R: Record> Consumer<R> {
                 self.nudges = nudges;
                 return Ok(false);
             }
-            match self.pause(&mut pacer).and_then(|()| self.ready_now()) {
+            let ready = match self.pause(&mut pacer) {
+                Ok(true) => Ok(()),
+                Ok(false) => self.ready_now(),
+                Err(error) => Err(error),
+            };
+            match ready {
                 Ok(()) => return Ok(true),
                 Err(PopError::Empty) => {}
                 Err(PopError::TimedOut) => return Ok(false),
@@ -222,18 +220,43 @@ impl<R: Record> Consumer<R> {
         })
     }
 
-    /// One step of a wait, after a look that found nothing: spins, yields or sleeps.
-    #[inline]
-    fn pause(&mut self, pacer: &mut Pacer) -> Result<(), PopError> {
+    /// Ok when a record stands at the head.
+    #[inline(always)]
+    fn ready_within(&mut self, timeout: Option<Duration>) -> Result<(), PopError> {
+        match self.ready_now() {
+            Err(PopError::Empty) => self.await_record(timeout),
+            other => other,
+        }
+    }
+
+    #[inline(never)]
+    fn await_record(&mut self, timeout: Option<Duration>) -> Result<(), PopError> {
+        let mut pacer = Pacer::new(self.wait, timeout);
+        loop {
+            // A nudge is for `wait`; here it must not keep the thread from sleeping.
+            self.nudges = self.reader.nudges();
+            if self.pause(&mut pacer)? {
+                return Ok(());
+            }
+            match self.ready_now() {
+                Err(PopError::Empty) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// One step of a wait, after a look that found nothing: spins, yields or sleeps. True if it saw a record come.
+    #[inline(always)]
+    fn pause(&mut self, pacer: &mut Pacer) -> Result<bool, PopError> {
         // In front of a claim, no longer than its grace.
         let limit = self.claimed.map(|sighting| self.grace.saturating_sub(sighting.at.elapsed()));
         match pacer.pace(limit) {
             Pace::Look => {}
-            Pace::Spin { glances, pause } => self.reader.watch(glances, pause),
+            Pace::Spin { glances, pause } => return Ok(self.reader.watch(glances, pause)),
             Pace::TimedOut => return Err(PopError::TimedOut),
             Pace::Sleep(max) => self.sleep(max),
         }
-        Ok(())
+        Ok(false)
     }
 
     fn sleep(&mut self, max: Duration) {
@@ -246,7 +269,7 @@ impl<R: Record> Consumer<R> {
     }
 
     /// Ok if a record stands at the head. Passes over a claim whose grace is over.
-    #[inline]
+    #[inline(always)]
     fn ready_now(&mut self) -> Result<(), PopError> {
         if self.reader.is_counting() {
             self.reader.take_token();
@@ -311,6 +334,7 @@ impl<R: Record> Consumer<R> {
         sighting.at.elapsed() >= self.grace
     }
 
+    #[inline(always)]
     fn take<T>(&mut self, copy: impl FnOnce(*const u8) -> T) -> Result<T, PopError> {
         self.reader.take(copy).map_err(|damage| self.damaged(damage))
     }

@@ -63,23 +63,25 @@ impl<R: Record> Producer<R> {
     /// [`PushError::Full`], [`PushError::Closed`], [`PushError::Corrupt`] or [`PushError::Truncated`], each with the record.
     #[inline]
     pub fn try_push(&mut self, record: R) -> Result<(), PushError<R>> {
-        self.try_push_prefix(&record, size_of::<R>()).map_err(|error| error.with(record))
+        self.put(record.as_bytes()).map_err(|error| error.with(record))
     }
 
     /// Pushes a record, waiting for a free slot as long as it takes.
     ///
     /// # Errors
     /// [`PushError::Closed`], [`PushError::Corrupt`] or [`PushError::Truncated`], each with the record.
+    #[inline]
     pub fn push(&mut self, record: R) -> Result<(), PushError<R>> {
-        self.push_waiting(&record, size_of::<R>(), None).map_err(|error| error.with(record))
+        self.put_waiting(record.as_bytes(), None).map_err(|error| error.with(record))
     }
 
     /// Pushes a record, waiting for a free slot for at most `timeout`.
     ///
     /// # Errors
     /// [`PushError::TimedOut`], [`PushError::Closed`], [`PushError::Corrupt`] or [`PushError::Truncated`], each with the record.
+    #[inline]
     pub fn push_timeout(&mut self, record: R, timeout: Duration) -> Result<(), PushError<R>> {
-        self.push_waiting(&record, size_of::<R>(), Some(timeout)).map_err(|error| error.with(record))
+        self.put_waiting(record.as_bytes(), Some(timeout)).map_err(|error| error.with(record))
     }
 
     /// Like [`try_push`](Self::try_push), but copies only the record's first `used` bytes: for records whose reader
@@ -89,14 +91,7 @@ impl<R: Record> Producer<R> {
     /// As [`try_push`](Self::try_push).
     #[inline]
     pub fn try_push_prefix(&mut self, record: &R, used: usize) -> Result<(), PushError<()>> {
-        for _ in 0..PATIENCE {
-            let claimed = self.reserve()?;
-            if self.finish(claimed, record, used) {
-                return Ok(());
-            }
-        }
-        // Somebody takes every slot from us that we claim.
-        Err(PushError::Full(()))
+        self.put(prefix(record, used))
     }
 
     /// [`push_timeout`](Self::push_timeout) for the first `used` bytes.
@@ -109,24 +104,39 @@ impl<R: Record> Producer<R> {
         used: usize,
         timeout: Duration,
     ) -> Result<(), PushError<()>> {
-        self.push_waiting(record, used, Some(timeout))
+        self.put_waiting(prefix(record, used), Some(timeout))
     }
 
-    fn push_waiting(
-        &mut self,
-        record: &R,
-        used: usize,
-        timeout: Option<Duration>,
-    ) -> Result<(), PushError<()>> {
-        match self.try_push_prefix(record, used) {
-            Err(PushError::Full(())) => {}
-            other => return other,
+    // Inlined where the record is made: between two calls it would be copied from one place on the stack to another, in
+    // the middle of a hop.
+    #[inline(always)]
+    fn put(&mut self, bytes: &[u8]) -> Result<(), PushError<()>> {
+        for _ in 0..PATIENCE {
+            let claimed = self.reserve()?;
+            if self.finish(claimed, bytes) {
+                return Ok(());
+            }
         }
+        // Somebody takes every slot from us that we claim.
+        Err(PushError::Full(()))
+    }
+
+    #[inline(always)]
+    fn put_waiting(&mut self, bytes: &[u8], timeout: Option<Duration>) -> Result<(), PushError<()>> {
+        match self.writer.claim() {
+            Ok(claimed) if self.finish(claimed, bytes) => Ok(()),
+            _ => self.put_slowly(bytes, timeout),
+        }
+    }
+
+    /// The rest of [`put_waiting`](Self::put_waiting): with a look at the clock.
+    #[cold]
+    fn put_slowly(&mut self, bytes: &[u8], timeout: Option<Duration>) -> Result<(), PushError<()>> {
         let began = Instant::now();
         loop {
             let left = timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
             let claimed = self.reserve_waiting(left)?;
-            if self.finish(claimed, record, used) {
+            if self.finish(claimed, bytes) {
                 return Ok(());
             }
             // Passed over while it was written, and there is room: again, but not beyond the deadline.
@@ -137,10 +147,8 @@ impl<R: Record> Producer<R> {
     }
 
     /// Writes and publishes. False if the claim was voided meanwhile: to be done again.
-    #[inline]
-    fn finish(&mut self, claimed: Claimed, record: &R, used: usize) -> bool {
-        let bytes = record.as_bytes();
-        let bytes = &bytes[..used.min(bytes.len())];
+    #[inline(always)]
+    fn finish(&mut self, claimed: Claimed, bytes: &[u8]) -> bool {
         #[cfg(feature = "faults")]
         {
             faults::pass(Point::AfterClaim);
@@ -159,7 +167,7 @@ impl<R: Record> Producer<R> {
         published
     }
 
-    #[inline]
+    #[inline(always)]
     fn publish(&mut self, claimed: Claimed) -> Result<(), Voided> {
         self.writer.publish(claimed).map_err(|_| Voided)
     }
@@ -241,7 +249,7 @@ impl<R: Record> Producer<R> {
         self.writer.has_room(u64::from(count))
     }
 
-    #[inline]
+    #[inline(always)]
     fn reserve(&mut self) -> Result<Claimed, PushError<()>> {
         self.writer.claim().map_err(|reason| self.refused(reason))
     }
@@ -265,9 +273,25 @@ impl<R: Record> Producer<R> {
         word.store(word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
+    #[inline(always)]
     fn reserve_waiting(&mut self, timeout: Option<Duration>) -> Result<Claimed, PushError<()>> {
+        match self.writer.claim() {
+            Ok(claimed) => Ok(claimed),
+            Err(reason) => self.await_room(reason, timeout),
+        }
+    }
+
+    /// Waits while the ring is full. `reason`: why there was no slot at the first look.
+    #[cold]
+    fn await_room(&mut self, reason: Reserve, timeout: Option<Duration>) -> Result<Claimed, PushError<()>> {
+        if reason == Reserve::Full {
+            if self.writer.memory.is_truncated() {
+                return Err(PushError::Truncated(()));
+            }
+            self.count_full();
+        }
         let mut pacer = Pacer::new(self.wait, timeout);
-        let mut result = self.writer.claim();
+        let mut result = Err(reason);
         while result == Err(Reserve::Full) {
             result = match pacer.pace(None) {
                 Pace::Look => self.writer.claim(),
@@ -283,6 +307,13 @@ impl<R: Record> Producer<R> {
         }
         result.map_err(|reason| self.refused(reason))
     }
+}
+
+/// The record's first `used` bytes.
+#[inline]
+fn prefix<R: Record>(record: &R, used: usize) -> &[u8] {
+    let bytes = record.as_bytes();
+    &bytes[..used.min(bytes.len())]
 }
 
 impl<R> Drop for Producer<R> {
@@ -335,8 +366,7 @@ impl<R: Record> Claim<'_, R> {
 
     /// Writes the record's first `used` bytes; the slot keeps older bytes behind them.
     pub fn write_prefix(&mut self, record: &R, used: usize) {
-        let bytes = record.as_bytes();
-        self.write_at(0, &bytes[..used.min(bytes.len())]);
+        self.write_at(0, prefix(record, used));
     }
 
     /// Writes `bytes` into the record, `offset` bytes in. The slot held older bytes before.

@@ -135,12 +135,19 @@ pub(crate) const fn sleeps(waiting: u32) -> bool {
 }
 
 /// Wakes the consumer if it sleeps or is about to. The caller has fenced (I8). True if it posted.
+#[inline(always)]
 fn wake_reader<M: Memory>(memory: &M) -> bool {
     let waiting = &memory.header().reader.waiting;
     let announced = waiting.load(Ordering::Relaxed);
-    if !sleeps(announced) {
-        return false;
+    if sleeps(announced) {
+        answer(memory, waiting, announced);
     }
+    sleeps(announced)
+}
+
+/// Posts for the consumer's announcement `announced`, and takes it down.
+#[cold]
+fn answer<M: Memory>(memory: &M, waiting: &AtomicU32, announced: u32) {
     // Taken down, so that a burst of publishes posts once; after the post, so that a waker that dies or is stopped
     // in between leaves it to the next; and only this one, so that a slow waker takes no later announcement.
     if planted(Mutant::AnswerBeforePost) {
@@ -152,7 +159,6 @@ fn wake_reader<M: Memory>(memory: &M) -> bool {
     } else {
         let _ = waiting.compare_exchange(announced, announced - 1, Ordering::Relaxed, Ordering::Relaxed);
     }
-    true
 }
 
 /// Wakes every producer that sleeps or is about to. The caller has fenced (I8). Returns how many posts it made.

@@ -85,7 +85,7 @@ impl<M: Memory> Reader<M> {
         self.head
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_counting(&self) -> bool {
         self.counting
     }
@@ -95,7 +95,7 @@ impl<M: Memory> Reader<M> {
     }
 
     /// What stands at the head now. Passes holes: positions that carry no record (I7).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn look(&mut self) -> Look {
         if self.ready_to != self.head {
             return Ok(Head::Ready);
@@ -140,22 +140,33 @@ impl<M: Memory> Reader<M> {
         self.seen_to = last.wrapping_add(1);
     }
 
-    /// Watches the head until something changes there, for at most `glances`: the tight inside of a spinning wait.
-    #[inline]
-    pub(crate) fn watch(&self, glances: u32, pause: bool) {
+    /// Watches the head until something changes there, for at most `glances`: the tight inside of a spinning wait. True if
+    /// there is a record then, and nothing else to be looked at: every instruction between the change and the copy
+    /// is a part of a record's latency.
+    #[cfg(not(loom))]
+    #[inline(always)]
+    pub(crate) fn watch(&mut self, glances: u32, pause: bool) -> bool {
         let word = self.memory.state(self.head);
-        let seen = word.load(Ordering::Relaxed);
-        if State(seen).is_ready_at(self.head) {
-            return;
-        }
-        for _ in 0..glances {
-            if word.load(Ordering::Relaxed) != seen {
-                return;
+        // I4: Acquire, as in `look`.
+        let seen = word.load(Ordering::Acquire);
+        let mut now = seen;
+        if !State(seen).is_ready_at(self.head) {
+            for _ in 0..glances {
+                now = word.load(Ordering::Acquire);
+                if now != seen {
+                    break;
+                }
+                if pause {
+                    core::hint::spin_loop();
+                }
             }
-            if pause {
-                core::hint::spin_loop();
-            }
         }
+        let ready = State(now).is_ready_at(self.head) && !self.counting;
+        if ready {
+            self.ready_to = self.head.wrapping_add(1);
+            self.seen_to = self.ready_to;
+        }
+        ready
     }
 
     /// The rest of [`look`](Self::look), out of its fast path.
@@ -220,14 +231,14 @@ impl<M: Memory> Reader<M> {
         self.seen_to = self.head;
     }
 
-    #[inline]
+    #[inline(always)]
     fn advance(&mut self) {
         self.head = self.head.wrapping_add(1);
         self.memory.header().consumer.head.store(self.head, Ordering::Release);
     }
 
     /// Copies the record at the head out, after [`look`](Self::look) said that it is ready, and frees its slot.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take<T>(&mut self, copy: impl FnOnce(*const u8) -> T) -> Result<T, Damage> {
         let word = self.memory.state(self.head);
         let value = self.memory.read(self.head, copy);
@@ -250,7 +261,7 @@ impl<M: Memory> Reader<M> {
         Ok(value)
     }
 
-    #[inline]
+    #[inline(always)]
     fn count_consumed(&mut self) {
         self.consumed = self.consumed.wrapping_add(1);
         self.memory.header().consumer.consumed.store(self.consumed, Ordering::Relaxed);
@@ -275,7 +286,7 @@ impl<M: Memory> Reader<M> {
 
     /// Tells sleeping producers of freed slots. Cheap and without a fence after most records; the fence that makes
     /// it certain (I8) comes every quarter lap, and whenever the consumer is about to find nothing more to do.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn freed(&mut self, slots: u64) {
         self.unfenced += slots;
         let due = self.unfenced * 4 >= self.capacity;
@@ -286,7 +297,7 @@ impl<M: Memory> Reader<M> {
 
     /// [`freed`](Self::freed) for one slot where the next record is taken at once: sleepers can wait for the quarter lap,
     /// or for the `freed` that comes last.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn freed_amid_more(&mut self) {
         self.unfenced += 1;
         if self.unfenced * 4 >= self.capacity {
@@ -295,6 +306,7 @@ impl<M: Memory> Reader<M> {
     }
 
     /// See [`freed`](Self::freed): with the fence.
+    #[inline(never)]
     pub(crate) fn freed_for_certain(&mut self) {
         if self.unfenced == 0 || self.counting {
             return;

@@ -72,7 +72,7 @@ impl<M: Memory> Writer<M> {
     }
 
     /// Takes the next position. In a single-producer ring nothing changes before it is published: the slot stays FREE.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn claim(&mut self) -> Result<Claimed, Reserve> {
         if self.memory.header().reader.closed.load(Ordering::Relaxed) != 0 {
             return Err(Reserve::Closed);
@@ -87,7 +87,7 @@ impl<M: Memory> Writer<M> {
         self.memory.header().reader.closed.load(Ordering::Acquire) != 0
     }
 
-    #[inline]
+    #[inline(always)]
     fn claim_slot(&mut self) -> Result<Claimed, Reserve> {
         if self.single {
             if self.next == self.free_to {
@@ -270,7 +270,7 @@ impl<M: Memory> Writer<M> {
 
     /// Makes a written position readable, without waking anybody yet. `Err` if the consumer has passed over it: the
     /// slot was given back, the record was not delivered.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn publish(&mut self, Claimed(position): Claimed) -> Result<(), Claimed> {
         let word = self.memory.state(position);
         let ready = State::new(position, self.owner, Phase::Ready);
@@ -279,6 +279,10 @@ impl<M: Memory> Writer<M> {
         if self.single {
             word.store(ready.0, order);
             self.next = position.wrapping_add(1);
+            if self.next == self.free_to {
+                // Where the next claim will look: the line comes meanwhile.
+                self.memory.prefetch_for_write(position.wrapping_add(self.ahead.len()));
+            }
         } else if planted(Mutant::StorePublish) {
             word.store(ready.0, order);
         } else {
@@ -294,7 +298,7 @@ impl<M: Memory> Writer<M> {
     }
 
     /// Wakes the consumer after one or several publishes. In counting mode: one token for each.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn announce(&self, published: usize) {
         if self.counting {
             return self.post_ready(published);
