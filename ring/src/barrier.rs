@@ -11,6 +11,7 @@ use core::sync::atomic::{Ordering, compiler_fence, fence};
 
 use nix::libc;
 
+use crate::guards::{Guard, is_in};
 use crate::remembered::Remembered;
 
 fn membarrier(command: libc::c_int) -> bool {
@@ -53,6 +54,6 @@ impl Barriers {
     /// then the sleep must be short, as a wake-up may be missed.
     pub(crate) fn sleep(self) -> bool {
         fence(Ordering::SeqCst);
-        !self.asymmetric || membarrier(libc::MEMBARRIER_CMD_GLOBAL_EXPEDITED)
+        !self.asymmetric || !is_in(Guard::SleepersFence) || membarrier(libc::MEMBARRIER_CMD_GLOBAL_EXPEDITED)
     }
 }

@@ -14,6 +14,8 @@ pub enum Guard {
     Renewal = 4,
     /// Removing names as soon as both sides have what stands behind them, where a group shares the rings.
     EarlyUnlink = 8,
+    /// `membarrier` between a sleeper's announcement and its second look: the fence that publishers do without.
+    SleepersFence = 16,
 }
 
 static OUT: AtomicU32 = AtomicU32::new(0);
@@ -21,6 +23,13 @@ static OUT: AtomicU32 = AtomicU32::new(0);
 /// Takes a guard out of this process, for good.
 pub fn take_out(guard: Guard) {
     OUT.fetch_or(guard as u32, Ordering::Relaxed);
+}
+
+/// Whether publishers of this process go without a fence, since sleepers call `membarrier` for them.
+#[cfg(not(loom))]
+#[must_use]
+pub fn has_membarrier() -> bool {
+    crate::barrier::is_registered()
 }
 
 /// Whether the guard is where it belongs.

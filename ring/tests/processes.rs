@@ -4,6 +4,8 @@
 
 #![forbid(unsafe_code)]
 
+#[path = "processes/barrier.rs"]
+mod barrier;
 #[path = "processes/child.rs"]
 mod child;
 #[path = "processes/death.rs"]
@@ -13,6 +15,8 @@ mod death;
 mod faults;
 #[path = "processes/roles.rs"]
 mod roles;
+#[path = "processes/steps.rs"]
+mod steps;
 #[path = "processes/stopped.rs"]
 mod stopped;
 #[path = "processes/takeover.rs"]

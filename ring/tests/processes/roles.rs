@@ -52,6 +52,9 @@ pub(crate) fn play(role: &str, words: &[String]) {
         return create();
     }
     let name = RingName::new(&words[0]).unwrap();
+    if role == "doze" {
+        return crate::barrier::doze(&name, &words[1]);
+    }
     #[cfg(feature = "faults")]
     if role == "make" {
         return crate::faults::make(&name, &words[1]);
@@ -66,6 +69,7 @@ pub(crate) fn play(role: &str, words: &[String]) {
         "pop" => pop(&ring),
         "push" => push(&ring, number(1)),
         "wait" => wait(&ring),
+        "step" => crate::steps::step(&ring, &words[1]),
         _ => panic!("no role {role}"),
     }
 }
