@@ -133,9 +133,9 @@ fn is_whole(ring: &Ring<Record>) {
     }
 }
 
-/// A producer is killed behind its `changes`th step, beside a consumer that sleeps.
-/// Says whether it got that far.
-fn a_producer_dies(options: &RingOptions, changes: usize) -> Option<bool> {
+/// A producer is killed behind its `changes`th step, beside a consumer that sleeps, and is `buried` by somebody who looks
+/// for the dead, or only by those who find it in their way. Says whether it got that far.
+fn a_producer_dies(options: &RingOptions, buried: bool, changes: usize) -> Option<bool> {
     let name = Name::new();
     let ring = Ring::<Record>::create(&name.0, options).unwrap();
     let reader = sleeper(&name, &ring, "pop");
@@ -143,7 +143,9 @@ fn a_producer_dies(options: &RingOptions, changes: usize) -> Option<bool> {
     let there = victim.run(changes, || shared(&name));
     victim.kill();
     let is_published = ring.inspect().counters.published;
-    ring.reap();
+    if buried {
+        ring.reap();
+    }
     let mut producer = ring.producer().unwrap();
     // The sleeper is woken for every record, though the dead one may have woken it for nothing, or not at all.
     for number in 10..10 + 3 * u64::from(CAPACITY) {
@@ -210,21 +212,27 @@ fn kinds() -> [RingOptions; 2] {
 #[test]
 fn a_counting_producer_that_is_killed_at_any_step_takes_no_token_of_the_others_with_it() {
     for options in kinds() {
-        at_every_step("push", |changes| a_producer_dies(&options.clone().mode(Mode::Counting), changes));
+        let options = options.mode(Mode::Counting);
+        for buried in [true, false] {
+            at_every_step("push", |changes| a_producer_dies(&options, buried, changes));
+        }
     }
 }
 
 #[test]
 fn a_counting_consumer_that_is_killed_at_any_step_takes_no_token_of_the_others_with_it() {
     for options in kinds() {
-        at_every_step("pop", |changes| a_consumer_dies(&options.clone().mode(Mode::Counting), changes));
+        let options = options.mode(Mode::Counting);
+        at_every_step("pop", |changes| a_consumer_dies(&options, changes));
     }
 }
 
 #[test]
 fn a_producer_that_is_killed_at_any_step_takes_no_wake_up_with_it() {
     for options in kinds() {
-        at_every_step("push", |changes| a_producer_dies(&options, changes));
+        for buried in [true, false] {
+            at_every_step("push", |changes| a_producer_dies(&options, buried, changes));
+        }
     }
 }
 
