@@ -52,11 +52,7 @@ fn hear(session: &mut hostile::Session) {
 fn check(event: &Event) {
     match event {
         Event::Message(message) => {
-            assert!(
-                message.nick.len() <= NAME_MAX
-                    && message.text.len() <= TEXT_MAX
-                    && message.room_id != u32::MAX
-            );
+            assert!(message.nick.len() <= NAME_MAX && message.text.len() <= TEXT_MAX);
         }
         Event::Gap(gap) => {
             let told = gap.told.is_some();
