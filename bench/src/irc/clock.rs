@@ -56,8 +56,11 @@ pub(super) fn times(stamps: impl Iterator<Item = Option<Stamp>>) -> Vec<u64> {
     let Some(first) = seconds.iter().flatten().next().copied() else { return vec![0; seconds.len()] };
     let seconds: Vec<(i64, i64)> = seconds.into_iter().map(|time| time.unwrap_or(first)).collect();
     let mut times = Vec::with_capacity(seconds.len());
-    for run in seconds.chunk_by(|a, b| a.0 == b.0) {
+    let mut runs = seconds.chunk_by(|a, b| a.0 == b.0).peekable();
+    while let Some(run) = runs.next() {
         let (start, step) = run[0];
+        // Where minutes and seconds are mixed the next line may be nearer than the minute's end.
+        let step = runs.peek().map_or(step, |next| step.min(next[0].0 - start));
         for index in 0..run.len() as i64 {
             let ms = (start - first.0) * 1000 + step * 1000 * index / run.len() as i64;
             times.push(u64::try_from(ms).unwrap_or(0));
@@ -154,5 +157,7 @@ mod tests {
         let stamps = [None, stamp("08:36"), None, stamp("08:36"), stamp("08:37"), stamp("08:39")];
         assert_eq!(times(stamps.into_iter()), [0, 15_000, 30_000, 45_000, 60_000, 180_000]);
         assert_eq!(times([None, None].into_iter()), [0, 0]);
+        let mixed = [stamp("08:36"), stamp("08:36"), stamp("08:36:05"), stamp("08:37")];
+        assert_eq!(times(mixed.into_iter()), [0, 2_500, 5_000, 60_000]);
     }
 }
