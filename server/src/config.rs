@@ -78,6 +78,9 @@ pub struct Config {
     pub history: u32,
     /// The most bytes that the kept messages of all rooms may take together.
     pub history_bytes: usize,
+    /// To at most how many clients of one broadcaster the router delivers by itself, while that broadcaster is idle; 0:
+    /// it leaves everything to the broadcasters.
+    pub direct: u32,
     /// How router and broadcasters wait for work.
     pub wait: Wait,
     /// Where to append the audit lines, if anywhere.
@@ -107,6 +110,7 @@ impl Default for Config {
             hellos_max: 256,
             history: 200,
             history_bytes: 16 << 20,
+            direct: default_direct(cpus().len()),
             wait: Wait::adaptive(),
             audit: None,
         }
@@ -117,6 +121,12 @@ impl Default for Config {
 /// records a second.
 fn default_broadcasters(cpus: usize) -> usize {
     (cpus / 4).clamp(1, 8)
+}
+
+/// With fewer than four processors router and broadcaster share them with the clients: handing work over gains nothing.
+/// With more, a large fan-out is better done by others while the router goes on.
+fn default_direct(cpus: usize) -> u32 {
+    if cpus < 4 { u32::MAX } else { 64 }
 }
 
 impl Config {

@@ -41,6 +41,8 @@ pub(crate) enum Op {
     Remove,
     /// The client in `slot` is dead: what waits for it is lost.
     Discard,
+    /// From another broadcaster: what became of a message of the client in `slot`, if it still is client `aux`.
+    Verdict,
     /// Say so when everything before this is done.
     Barrier,
     /// End, once the rings of removed clients are closed.
@@ -52,7 +54,7 @@ impl Op {
         use Op::*;
         [
             Room, Say, One, Direct, Series, Final, Again, Add, Enter, Leave, Rename, Remove, Discard,
-            Barrier, Stop,
+            Verdict, Barrier, Stop,
         ]
         .get(value.wrapping_sub(1) as usize)
         .copied()

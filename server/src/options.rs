@@ -20,6 +20,10 @@ pub struct ServeOptions {
     #[arg(long, value_name = "CPUS", default_value = "auto", value_parser = parse_pin, help_heading = "Threads")]
     pub pin: Pin,
 
+    /// To at most how many clients of a broadcaster the router delivers by itself while that broadcaster is idle; 0: never
+    #[arg(long, value_name = "N", default_value_t = default().direct, help_heading = "Threads")]
+    pub direct: u32,
+
     /// How threads wait for work: adaptive (pause, yield, then sleep), block, yield, or spin
     #[arg(long, value_name = "HOW", default_value_t, help_heading = "Threads")]
     pub wait: Wait,
@@ -160,6 +164,7 @@ impl ServeOptions {
             hellos_max: self.hellos,
             history: self.history,
             history_bytes: self.history_bytes,
+            direct: self.direct,
             wait: self.wait,
             audit: self.audit,
         }

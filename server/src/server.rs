@@ -15,7 +15,7 @@ use halyard_ring::{
 };
 
 use crate::audit::{Auditor, Line};
-use crate::broadcaster::{self, Broadcaster, INBOX};
+use crate::broadcaster::{self, Broadcaster, Desk, INBOX};
 use crate::config::Config;
 use crate::error::StartError;
 use crate::inflight::InFlight;
@@ -111,6 +111,7 @@ impl Server {
         // by it, the liveness thread by the end of its watchlist's pipe, the steward by the end of its last sender.
         let guard = CloseInboxes(rings.clone());
         let mut others = Vec::new();
+        let mut desks = Vec::new();
         let spawn = |name: String, work: Box<dyn FnOnce() + Send>| {
             Builder::new().name(name).spawn(work).map_err(os("start a thread"))
         };
@@ -122,8 +123,6 @@ impl Server {
             consumer.set_wait(config.wait);
             let broadcaster = Broadcaster::new(broadcaster::Parts {
                 index,
-                inbox: rings[index].clone(),
-                consumer,
                 peers,
                 arrivals: Arc::clone(&arrivals[index]),
                 notices: Arc::clone(&notices),
@@ -133,6 +132,8 @@ impl Server {
                 barrier: Arc::clone(&barrier),
                 in_flight: Arc::clone(&in_flight),
             });
+            let desk = Desk::new(broadcaster, rings[index].clone());
+            desks.push(Arc::clone(&desk));
             let cpu = pins.as_ref().map(|pins| pins[index]);
             let work = move || {
                 if let Some(cpu) = cpu
@@ -140,7 +141,7 @@ impl Server {
                 {
                     tracing::warn!(broadcaster = index, cpu, %error, "not pinned");
                 }
-                broadcaster.run();
+                desk.run(consumer);
             };
             others.push(spawn(format!("halyard-bc-{index}"), Box::new(work))?);
         }
@@ -150,6 +151,7 @@ impl Server {
             consumer,
             registry: Arc::clone(&registry),
             inboxes: for_router,
+            desks,
             arrivals,
             barrier,
             in_flight,

@@ -43,6 +43,7 @@ pub(crate) struct RouterCounters {
 #[derive(Debug, Default)]
 pub(crate) struct BroadcasterCounters {
     pub(crate) jobs: Counter,
+    pub(crate) direct: Counter,
     pub(crate) delivered: Counter,
     pub(crate) dropped: Counter,
     pub(crate) clients: Counter,
@@ -110,8 +111,10 @@ pub struct Stats {
 pub struct BroadcasterStats {
     /// Clients that it serves now.
     pub clients: u64,
-    /// Jobs that it has done.
+    /// Jobs that its thread has done.
     pub jobs: u64,
+    /// Jobs that the router has done for it, because it was idle.
+    pub direct: u64,
     /// Records put into reply rings.
     pub delivered: u64,
     /// Records lost because a reply ring was full.
@@ -129,6 +132,7 @@ impl Counters {
             .map(|counters| BroadcasterStats {
                 clients: counters.clients.get(),
                 jobs: counters.jobs.get(),
+                direct: counters.direct.get(),
                 delivered: counters.delivered.get(),
                 dropped: counters.dropped.get(),
                 lagging: counters.lagging.get(),

@@ -95,7 +95,7 @@ impl Broadcaster {
                 }
                 continue;
             }
-            let job = Job::new(Op::One, origin.slot, 0, origin.id, verdict);
+            let job = Job::new(Op::Verdict, origin.slot, 0, origin.id, verdict);
             let to = origin.broadcaster as usize;
             // In the order in which they were settled.
             if !self.outgoing.is_empty() || !self.offer(to, &job) {

@@ -2,10 +2,11 @@
 //!
 //! It never waits for a client, and never for another broadcaster: what a full reply ring does not take waits in the
 //! client's [`Outlet`], what a full inbox does not take waits in `outgoing`. So the router may wait for a broadcaster,
-//! and no circle of waiting can close.
+//! and no circle of waiting can close. While its thread has nothing to do the router does its work: see [`Desk`].
 
 mod answers;
 mod clients;
+mod desk;
 mod lost;
 mod outlet;
 
@@ -16,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use halyard_ring::chat::{ErrorCode, Kind, Record};
-use halyard_ring::{Consumer, PopError, Producer, Ring, monotonic_ns};
+use halyard_ring::{Producer, monotonic_ns};
 
 use crate::audit::Auditor;
 use crate::inflight::InFlight;
@@ -26,6 +27,7 @@ use crate::stats::{BroadcasterCounters, Counters};
 use crate::steward::Chore;
 use crate::wire::error_record;
 
+pub(crate) use desk::Desk;
 pub(crate) use outlet::{Arrival, Overflow};
 use outlet::{Fate, Origin, Outlet, Settled};
 
@@ -46,8 +48,6 @@ pub(crate) type Arrivals = Mutex<VecDeque<Arrival>>;
 /// What a broadcaster is made of.
 pub(crate) struct Parts {
     pub(crate) index: usize,
-    pub(crate) inbox: Ring<Job>,
-    pub(crate) consumer: Consumer<Job>,
     /// The other broadcasters' inboxes; none at its own place.
     pub(crate) peers: Vec<Option<Producer<Job>>>,
     pub(crate) arrivals: Arc<Arrivals>,
@@ -60,7 +60,7 @@ pub(crate) struct Parts {
     pub(crate) in_flight: Arc<InFlight>,
 }
 
-/// One broadcaster thread's state.
+/// What a broadcaster works on; see [`Desk`] for who does.
 pub(crate) struct Broadcaster {
     parts: Parts,
     outlets: Vec<Option<Box<Outlet>>>,
@@ -78,15 +78,8 @@ pub(crate) struct Broadcaster {
     polled_ns: u64,
     at_barrier: bool,
     stopping: bool,
-}
-
-/// Closes the inbox when the thread ends, however it ends: the router must not wait for a dead broadcaster.
-struct CloseOnDrop(Ring<Job>);
-
-impl Drop for CloseOnDrop {
-    fn drop(&mut self) {
-        self.0.close();
-    }
+    /// Whether the thread looks after what waits, or has been told that it has to.
+    attended: bool,
 }
 
 impl Broadcaster {
@@ -103,42 +96,7 @@ impl Broadcaster {
             polled_ns: 0,
             at_barrier: false,
             stopping: false,
-        }
-    }
-
-    /// Works until [`Op::Stop`].
-    pub(crate) fn run(mut self) {
-        let _close = CloseOnDrop(self.parts.inbox.clone());
-        let mut job = Job::empty();
-        loop {
-            let mut done = 0;
-            while done < BATCH {
-                match self.parts.consumer.try_pop_prefix(&mut job, Job::used_from_prefix) {
-                    Ok(()) => self.work(&mut job),
-                    Err(PopError::Corrupt(_)) => self.parts.consumer.skip_damaged(),
-                    Err(PopError::Closed) => {
-                        // The router is gone, with or without a Stop.
-                        self.stopping = true;
-                        break;
-                    }
-                    Err(_) => break,
-                }
-                done += 1;
-            }
-            if done > 0 {
-                self.counters().jobs.add(done as u64);
-            }
-            let busy = self.look_after_the_waiting(done == 0);
-            if self.stopping && done == 0 && self.closing.is_empty() {
-                return;
-            }
-            if done < BATCH {
-                let waited = self.parts.consumer.wait(if busy || self.stopping { POLL } else { IDLE });
-                if waited == Err(PopError::Closed) {
-                    // Only clients that are slow to take their last records are left.
-                    std::thread::sleep(POLL);
-                }
-            }
+            attended: false,
         }
     }
 
@@ -146,10 +104,14 @@ impl Broadcaster {
         &self.parts.counters.broadcasters[self.parts.index]
     }
 
+    /// Whether there is something to look after.
+    fn has_waiting(&self) -> bool {
+        !(self.lagging.is_empty() && self.closing.is_empty() && self.outgoing.is_empty()) || self.at_barrier
+    }
+
     /// Does what is due for slow clients, closing clients and full inboxes. True if there is more to come.
     fn look_after_the_waiting(&mut self, idle: bool) -> bool {
-        if self.lagging.is_empty() && self.closing.is_empty() && self.outgoing.is_empty() && !self.at_barrier
-        {
+        if !self.has_waiting() {
             return false;
         }
         while let Some((to, job)) = self.outgoing.pop_front() {
@@ -204,7 +166,7 @@ impl Broadcaster {
                 self.room(job, job.aux, now);
             }
             Some(Op::Say) => self.say(job, now),
-            Some(Op::One) => self.one(job, now),
+            Some(Op::One | Op::Verdict) => self.one(job, now),
             Some(Op::Direct) => self.direct(job, now),
             Some(Op::Series) => {
                 if let Some(outlet) = self.outlet(job.slot) {

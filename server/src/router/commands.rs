@@ -128,7 +128,7 @@ impl Router {
         self.job.set_sender(text.command, home);
         self.each_fragment(&nick, text.text, |router| {
             for broadcaster in (0..router.load.len()).filter(is_there) {
-                router.send(broadcaster);
+                router.send(broadcaster, room.members_at(broadcaster));
             }
         });
     }
@@ -169,7 +169,7 @@ impl Router {
         let nick = Arc::clone(&session.nick);
         self.job.set(Op::Direct, recipient, 0, slot);
         self.job.set_sender(text.command, session.client.broadcaster);
-        self.each_fragment(&nick, text.text, |router| router.send(broadcaster));
+        self.each_fragment(&nick, text.text, |router| router.send(broadcaster, 1));
     }
 
     fn join(&mut self, slot: u32, command: u64, name: &str, now: u64) {
@@ -232,7 +232,7 @@ impl Router {
         self.job.set(Op::Room, NONE, room.slot, slot);
         for broadcaster in 0..self.load.len() {
             if room.members_at(broadcaster) > 0 {
-                self.send(broadcaster);
+                self.send(broadcaster, room.members_at(broadcaster));
             }
         }
     }

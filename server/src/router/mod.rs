@@ -22,7 +22,7 @@ use halyard_ring::chat::{Bad, ErrorCode, Kind, LeaveReason, Record, flags};
 use halyard_ring::{Consumer, PopError, Producer, PushError, Ring, RingName, monotonic_ns};
 
 use crate::audit::{Auditor, Line, reason_word};
-use crate::broadcaster::Arrivals;
+use crate::broadcaster::{Arrivals, Desk};
 use crate::config::Config;
 use crate::history::History;
 use crate::inflight::InFlight;
@@ -59,6 +59,7 @@ pub(crate) struct Parts {
     pub(crate) consumer: Consumer<Record>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) inboxes: Vec<Producer<Job>>,
+    pub(crate) desks: Vec<Arc<Desk>>,
     pub(crate) arrivals: Vec<Arc<Arrivals>>,
     pub(crate) barrier: Arc<AtomicUsize>,
     pub(crate) in_flight: Arc<InFlight>,
@@ -81,6 +82,8 @@ pub(crate) struct Router {
     slot_mask: u32,
     /// Clients of each broadcaster.
     load: Vec<u32>,
+    /// Jobs that each broadcaster was sent.
+    sent: Vec<u64>,
     greetings: HashMap<(String, u64), Greeting>,
     /// HELLOs whose reply rings are being opened.
     opening: u32,
@@ -123,6 +126,7 @@ impl Router {
         let settling = Settling::new(orphans, parts.config.rejoin, parts.config.control_capacity as usize);
         let sessions = (0..parts.config.clients_max).map(|_| None).collect();
         let load = vec![0; parts.inboxes.len()];
+        let sent = vec![0; parts.inboxes.len()];
         let slot_mask = parts.config.clients_max.next_power_of_two() - 1;
         let history = History::new(parts.config.history, parts.config.history_bytes);
         Self {
@@ -130,6 +134,7 @@ impl Router {
             sessions,
             slot_mask,
             load,
+            sent,
             greetings: HashMap::new(),
             opening: 0,
             history,
@@ -377,13 +382,24 @@ impl Router {
 
     fn send_to_client(&mut self, slot: u32) {
         if let Some(session) = &self.sessions[slot as usize] {
-            self.send(session.client.broadcaster);
+            self.send(session.client.broadcaster, 1);
+        }
+    }
+
+    /// Has the job done that is for so many clients of a broadcaster: here and now if the broadcaster is idle, else by
+    /// sending it there.
+    #[inline]
+    fn send(&mut self, broadcaster: usize, clients: u32) {
+        let is_done = clients <= self.parts.config.direct
+            && self.parts.desks[broadcaster].try_work(&mut self.job, self.sent[broadcaster]);
+        if !is_done {
+            self.queue(broadcaster);
         }
     }
 
     /// Sends the job to one broadcaster, waiting while its inbox is full.
-    #[inline]
-    fn send(&mut self, broadcaster: usize) {
+    fn queue(&mut self, broadcaster: usize) {
+        self.sent[broadcaster] += 1;
         let inbox = &mut self.parts.inboxes[broadcaster];
         let used = self.job.used();
         loop {
@@ -497,7 +513,7 @@ impl Router {
         self.job.record = Record::new(Kind::Ping);
         self.job.set(op, NONE, 0, NONE);
         for broadcaster in 0..self.parts.inboxes.len() {
-            self.send(broadcaster);
+            self.queue(broadcaster);
         }
     }
 }
