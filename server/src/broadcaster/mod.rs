@@ -37,8 +37,8 @@ pub(crate) const INBOX: u32 = 1024;
 const BATCH: usize = 64;
 /// How often clients for which something waits are looked after.
 const POLL: Duration = Duration::from_micros(500);
-/// How long an idle broadcaster sleeps when nothing waits for anyone.
-const IDLE: Duration = Duration::from_secs(1);
+/// How long an idle broadcaster sleeps when nothing waits for anyone: jobs and nudges wake it.
+const IDLE: Duration = Duration::from_secs(60);
 /// Deliveries of one record that share a time stamp.
 const STAMP_EVERY: usize = 16;
 

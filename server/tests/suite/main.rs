@@ -6,6 +6,7 @@ mod commands;
 mod companions;
 mod contract;
 mod death;
+mod direct;
 mod fairness;
 mod history;
 mod hostile;
