@@ -47,7 +47,8 @@ impl Broadcasters {
         let rounds = self.common.rounds();
         let bar = self.common.bar(most * (1 + rounds));
         let about = format!(
-            "A room of {} members, whose rings the server's broadcasters share; {} bytes of text. What is measured is \
+            "A room of {} members, whose rings the server's broadcasters share, the router delivering nothing by itself; \
+             {} bytes of text. What is measured is \
              what `fanout` measures; each number of broadcasters is compared with one.",
             self.members, self.text
         );
@@ -62,6 +63,7 @@ impl Broadcasters {
                 broadcasters: Some(count),
                 pin: self.common.pins().of_server(),
                 in_ring_order: false,
+                direct: Some(0),
             };
             let label = if count == 1 { "1 broadcaster".to_owned() } else { format!("{count} broadcasters") };
             let id = |part: &str| format!("broadcasters.{count}.{part}");

@@ -38,6 +38,10 @@ pub(crate) struct Fanout {
     /// Broadcaster threads of the server [default: the server's]
     #[arg(long, value_name = "N")]
     broadcasters: Option<usize>,
+    /// To at most how many clients the server's router delivers by itself, while a broadcaster is idle [default: the
+    /// server's]
+    #[arg(long, value_name = "N")]
+    direct: Option<u32>,
 }
 
 /// A text that fits one record: several are another measurement.
@@ -80,6 +84,7 @@ impl Fanout {
             broadcasters: self.broadcasters,
             pin: self.common.pins().of_server(),
             in_ring_order: false,
+            direct: self.direct,
         };
         let about = format!(
             "One client says {} bytes of text, every member of its room receives them; all members are sessions of one \

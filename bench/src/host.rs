@@ -30,6 +30,8 @@ pub(crate) struct Needs {
     pub(crate) pin: Option<Vec<usize>>,
     /// Records go in the order in which they lie in the control ring, however many one client has among them.
     pub(crate) in_ring_order: bool,
+    /// To how many clients the router delivers by itself; see `Config::direct`.
+    pub(crate) direct: Option<u32>,
 }
 
 /// A running server process.
@@ -62,6 +64,9 @@ impl Host {
         }
         if let Some(broadcasters) = needs.broadcasters {
             command.args(["--broadcasters", &broadcasters.to_string()]);
+        }
+        if let Some(direct) = needs.direct {
+            command.args(["--direct", &direct.to_string()]);
         }
         if let Some(cpus) = &needs.pin {
             let list: Vec<String> = cpus.iter().map(ToString::to_string).collect();
@@ -147,6 +152,9 @@ pub(crate) fn child() -> Result<(), Failure> {
     if let Some(hang) = hang {
         config.heartbeat = (hang / 8).min(config.heartbeat);
         config.hang = hang;
+    }
+    if let Some(direct) = needs.direct {
+        config.direct = direct;
     }
     match needs.pin {
         None => {}

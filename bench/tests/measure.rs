@@ -235,7 +235,17 @@ fn a_broker_that_does_not_start_says_why() {
 
 #[test]
 fn a_chat_stands_beside_the_bare_relay_of_the_same_run() {
-    let figures = figures(&["chat", "--wait", "adaptive,block", "--text", "500", "--rate", "0"]);
+    let figures = figures(&[
+        "chat",
+        "--wait",
+        "adaptive,block",
+        "--text",
+        "500",
+        "--rate",
+        "0",
+        "--way",
+        "broadcaster",
+    ]);
     let of = |how: &str| {
         let parts = ["loop", "delivery", "stage.router", "stage.broadcaster", "stage.receiver"];
         let chat = parts.map(|part| format!("chat.{how}.{part}"));
@@ -247,6 +257,15 @@ fn a_chat_stands_beside_the_bare_relay_of_the_same_run() {
     assert!(whole["ratio"]["median"].as_f64() > Some(0.0));
 }
 
+#[test]
+fn direct_delivery_stands_beside_one_thread_less() {
+    let figures = figures(&["chat", "--rate", "5000", "--way", "direct"]);
+    let of = |wanted: &str| &figures.iter().find(|(id, _)| id == wanted).unwrap().1;
+    assert_eq!(of("chat.adaptive.direct.loop")["floor"], "relay.3.adaptive");
+    assert_eq!(of("chat.adaptive.direct.open.5000.whole")["floor"], "chain.2.adaptive.5000");
+    assert!(!ids(&figures).contains(&"chat.adaptive.loop"));
+}
+
 /// Those of some ids.
 fn pick(figures: &[(String, Value)], wanted: impl Fn(&str) -> bool) -> Vec<(&str, &Value)> {
     figures.iter().filter(|(id, _)| wanted(id)).map(|(id, figure)| (id.as_str(), figure)).collect()
@@ -254,7 +273,7 @@ fn pick(figures: &[(String, Value)], wanted: impl Fn(&str) -> bool) -> Vec<(&str
 
 #[test]
 fn an_open_loop_stands_beside_the_chain_of_as_many_sleeps() {
-    let figures = figures(&["chat", "--rate", "5000"]);
+    let figures = figures(&["chat", "--rate", "5000", "--way", "broadcaster"]);
     let open = pick(&figures, |id| id.starts_with("chat.adaptive.open.5000."));
     let parts = ["whole", "delivery", "stage.router", "stage.broadcaster", "stage.receiver"];
     let all = parts.iter().chain(&["cpu.server", "cpu.client"]);

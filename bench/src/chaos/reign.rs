@@ -65,6 +65,7 @@ impl Reign {
             broadcasters: Some(options.broadcasters),
             pin: Some(Vec::new()),
             in_ring_order: false,
+            direct: None,
         };
         let host = Host::start_as(server.clone(), &needs, Some(options.hang))?;
         Ok(Self { host: Some(host), state: State::Up, steps: steps.into(), needs, voids_before: 0 })

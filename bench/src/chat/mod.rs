@@ -6,7 +6,7 @@ mod open;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use halyard_client::session::{self, Receiver, Sender};
 use halyard_client::{ClientOptions, Event, Times};
 use halyard_ring::chat::TEXT_MAX;
@@ -35,6 +35,10 @@ pub(crate) struct Chat {
     #[arg(long, value_name = "RATE,…", value_delimiter = ',', default_values_t = [100, 10_000],
         value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     rate: Vec<u32>,
+    /// Which ways through the server are measured
+    #[arg(long, value_name = "WAY,…", value_delimiter = ',', value_enum,
+        default_values_t = [Way::Broadcaster, Way::Direct])]
+    way: Vec<Way>,
     /// Bytes of text in each message
     #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = text_bytes)]
     text: usize,
@@ -50,8 +54,53 @@ fn text_bytes(text: &str) -> Result<usize, String> {
 
 /// How long one message may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Threads that a message passes: sender, router, broadcaster, receiver.
-const THREADS: usize = 4;
+
+/// The way of a message through the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Way {
+    /// The router delivers by itself, as it does while a broadcaster is idle
+    Direct,
+    /// The router hands each message to a broadcaster
+    Broadcaster,
+}
+
+impl Way {
+    /// Threads that a message passes: sender, router, perhaps a broadcaster, receiver.
+    fn threads(self) -> usize {
+        match self {
+            Self::Direct => 3,
+            Self::Broadcaster => 4,
+        }
+    }
+
+    /// Of these, how many sleep until a message comes: all but the sender.
+    fn sleeps(self) -> usize {
+        self.threads() - 1
+    }
+
+    /// The part of ids that tells the one from the other.
+    fn id(self, waiting: Waiting) -> String {
+        match self {
+            Self::Direct => format!("chat.{}.direct", waiting.name()),
+            Self::Broadcaster => format!("chat.{}", waiting.name()),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Broadcaster => "through a broadcaster",
+        }
+    }
+
+    /// For the server: see `Config::direct`.
+    fn limit(self) -> u32 {
+        match self {
+            Self::Direct => u32::MAX,
+            Self::Broadcaster => 0,
+        }
+    }
+}
 
 /// The time from SAY to delivery, and its three stages.
 struct Parts {
@@ -87,6 +136,7 @@ impl Parts {
 
 /// The closed loop under one wait strategy.
 struct Closed {
+    way: Way,
     waiting: Waiting,
     relay: Series,
     whole: Series,
@@ -94,22 +144,24 @@ struct Closed {
 }
 
 impl Closed {
-    fn new(waiting: Waiting) -> Self {
-        let how = waiting.name();
+    fn new(way: Way, waiting: Waiting) -> Self {
+        let (how, threads, id) = (waiting.name(), way.threads(), way.id(waiting));
         Self {
+            way,
             waiting,
             relay: Series::new(
-                format!("relay.{THREADS}.{how}"),
-                format!("bare relay of {THREADS} threads, {how}"),
+                format!("relay.{threads}.{how}"),
+                format!("bare relay of {threads} threads, {how}"),
             ),
-            whole: Series::new(format!("chat.{how}.loop"), format!("chat loop of {THREADS} threads, {how}")),
-            parts: Parts::new(&format!("chat.{how}")),
+            whole: Series::new(format!("{id}.loop"), format!("chat loop of {threads} threads, {how}")),
+            parts: Parts::new(&id),
         }
     }
 }
 
 /// The open loop at one rate under one wait strategy.
 struct Open {
+    way: Way,
     waiting: Waiting,
     rate: u32,
     chain: Series,
@@ -120,9 +172,9 @@ struct Open {
 }
 
 impl Open {
-    fn new(waiting: Waiting, rate: u32) -> Self {
-        let how = waiting.name();
-        let id = format!("chat.{how}.open.{rate}");
+    fn new(way: Way, waiting: Waiting, rate: u32) -> Self {
+        let (how, sleeps) = (waiting.name(), way.sleeps());
+        let id = format!("{}.open.{rate}", way.id(waiting));
         let label = format!("chat at {rate} a second, {how}");
         let cpu = |who: &str| {
             Quantity::new(
@@ -131,8 +183,8 @@ impl Open {
                 Unit::PercentOfCore,
             )
         };
-        let sleeps = THREADS - 1;
         Self {
+            way,
             waiting,
             rate,
             chain: Series::new(
@@ -158,20 +210,27 @@ impl Chat {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let rounds = self.common.rounds();
         let ways = self.common.ways(&[Waiting::Adaptive]);
-        let mut closed: Vec<Closed> = ways.iter().map(|&waiting| Closed::new(waiting)).collect();
+        let both = || ways.iter().flat_map(|&waiting| self.way.iter().map(move |&way| (way, waiting)));
+        let mut closed: Vec<Closed> = both().map(|(way, waiting)| Closed::new(way, waiting)).collect();
         let rates = || self.rate.iter().filter(|rate| **rate > 0);
-        let mut open: Vec<Open> =
-            ways.iter().flat_map(|&waiting| rates().map(move |&rate| Open::new(waiting, rate))).collect();
+        let mut open: Vec<Open> = both()
+            .flat_map(|(way, waiting)| rates().map(move |&rate| Open::new(way, waiting, rate)))
+            .collect();
         let bar = self.common.bar(rounds * (closed.len() + open.len()) * 2);
         let text = "x".repeat(self.text);
         let mut results = Results::new("chat", self.about(!open.is_empty()));
         for _ in 0..rounds {
             for case in &mut closed {
                 bar.set_message(case.relay.label.clone());
-                case.relay.rounds.push(relay::measure(THREADS, case.waiting, &[], self.common.time())?);
+                case.relay.rounds.push(relay::measure(
+                    case.way.threads(),
+                    case.waiting,
+                    &[],
+                    self.common.time(),
+                )?);
                 bar.inc(1);
                 bar.set_message(case.whole.label.clone());
-                let measured = self.through_server(case.waiting, |sender, receiver, _| {
+                let measured = self.through_server(case.way, case.waiting, |sender, receiver, _| {
                     closed_loop(sender, receiver, case.waiting, &text, self.common.time())
                 })?;
                 case.whole.rounds.push(measured.whole);
@@ -183,10 +242,10 @@ impl Chat {
                 let least = if self.common.quick() { 20 } else { 100 };
                 let pace = || Pace::new(case.rate, self.common.time(), least);
                 bar.set_message(case.chain.label.clone());
-                case.chain.rounds.push(chain::checked(THREADS - 1, pace())?);
+                case.chain.rounds.push(chain::checked(case.way.sleeps(), pace())?);
                 bar.inc(1);
                 bar.set_message(case.whole.label.clone());
-                let opened = self.through_server(case.waiting, |sender, receiver, server| {
+                let opened = self.through_server(case.way, case.waiting, |sender, receiver, server| {
                     open_loop(sender, receiver, pace(), &text, server)
                 })?;
                 case.add(opened);
@@ -195,14 +254,15 @@ impl Chat {
         }
         bar.finish_and_clear();
         for case in closed {
-            results.section(format!("Closed loop, {}", case.waiting.name()));
+            results.section(format!("Closed loop, {}, {}", case.waiting.name(), case.way.name()));
             let floor = case.relay.id.clone();
             results.add_alone(case.relay);
             results.add(case.whole, &floor);
             case.parts.into_report(&mut results);
         }
         for case in open {
-            results.section(format!("{} messages a second, {}", case.rate, case.waiting.name()));
+            let (how, way) = (case.waiting.name(), case.way.name());
+            results.section(format!("{} messages a second, {how}, {way}", case.rate));
             let floor = case.chain.id.clone();
             results.add_alone(case.chain);
             results.add(case.whole, &floor);
@@ -215,34 +275,44 @@ impl Chat {
 
     fn about(&self, is_open: bool) -> Vec<String> {
         let mut about = vec![format!(
-            "A closed loop of four threads: a client's sender says {} bytes of text, the server's router and \
-             broadcaster (another process) pass it on, the client's receiver gets it and hands back to the sender \
-             through a cache line. The floor is a bare token through four threads of one process that wait in the \
-             same way.",
+            "A closed loop: a client's sender says {} bytes of text, the server (another process) passes it on, the \
+             client's receiver gets it and hands back to the sender through a cache line. In the server it takes two \
+             threads, router and broadcaster, or the router delivers by itself. The floor is a bare token through as \
+             many threads of one process, four or three, that wait in the same way.",
             self.text
         )];
         if is_open {
-            about.push(format!(
+            about.push(
                 "An open loop: the sender says a message whenever one is due, and each is measured from when it was \
                  due, so that nothing that keeps the sender waiting is hidden. The floor is a thread that wakes by \
-                 the same clock and a chain of {} bare semaphores, on each of which a thread sleeps.",
-                THREADS - 1
-            ));
+                 the same clock and a chain of bare semaphores, on each of which a thread sleeps: as many as there \
+                 are threads between the sender and the end."
+                    .to_owned(),
+            );
         }
         about
     }
 
     fn through_server<T>(
         &self,
+        way: Way,
         waiting: Waiting,
         work: impl FnOnce(&mut Sender, &mut Receiver, u32) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        through_server(waiting, self.common.pins().of_server(), self.server_bin.as_deref(), work)
+        through_server(
+            Some(way.limit()),
+            waiting,
+            self.common.pins().of_server(),
+            self.server_bin.as_deref(),
+            work,
+        )
     }
 }
 
-/// One round: a server of its own, so that no other one's threads run meanwhile. `work` also gets its process.
+/// One round: a server of its own, so that no other one's threads run meanwhile. `work` also gets its process. `direct`:
+/// see [`Needs`].
 fn through_server<T>(
+    direct: Option<u32>,
     waiting: Waiting,
     pin: Option<Vec<usize>>,
     bin: Option<&Path>,
@@ -255,6 +325,7 @@ fn through_server<T>(
         broadcasters: Some(1),
         pin,
         in_ring_order: false,
+        direct,
     };
     let host = Host::start(&needs, bin)?;
     let options = ClientOptions::new(host.name().clone(), "sender").wait(waiting.wait());
@@ -275,7 +346,7 @@ pub(crate) fn loop_through_server(
     text: &str,
     time: Duration,
 ) -> Result<[Histogram<u64>; 2], Failure> {
-    let measured = through_server(waiting, Some(Vec::new()), None, |sender, receiver, _| {
+    let measured = through_server(None, waiting, Some(Vec::new()), None, |sender, receiver, _| {
         closed_loop(sender, receiver, waiting, text, time)
     })?;
     Ok([measured.whole, measured.heard.delivery])

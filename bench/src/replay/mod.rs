@@ -138,6 +138,7 @@ impl Replay {
                 pin: None,
                 // A log has one order, also of what different people say; fair shares would change it.
                 in_ring_order: true,
+                direct: None,
             },
             self.server_bin.as_deref(),
         )?;

@@ -157,6 +157,7 @@ impl Scale {
             broadcasters: None,
             pin: self.common.pins().of_server(),
             in_ring_order: false,
+            direct: None,
         };
         let host = Host::start(&needs, None)?;
         let per_client = |before: f64, after: f64| (after - before).max(0.0) / f64::from(clients);

@@ -258,6 +258,7 @@ fn halyard(members: u16, text: &str, time: Duration) -> Result<(Histogram<u64>, 
         broadcasters: None,
         pin: Some(Vec::new()),
         in_ring_order: false,
+        direct: None,
     };
     let mut room = Fanout::open(&needs, members.into(), CAPACITY)?;
     let last = room.one_by_one(text, time)?;
