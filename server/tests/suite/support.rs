@@ -152,7 +152,8 @@ pub(crate) fn greet(server: &ServerName, ring: Ring<Record>, hello: &Record) -> 
     let mut control = Ring::<Record>::open(&control_ring(server)).unwrap().producer().unwrap();
     let mut consumer = ring.consumer().unwrap();
     ring.beat(Beat::Creator);
-    control.try_push_prefix(hello, hello.used()).unwrap();
+    // The ring may be full of what a flooder sent that is gone already.
+    control.push_prefix_timeout(hello, hello.used(), PATIENCE).unwrap();
     let answer = consumer.pop_timeout(PATIENCE).unwrap();
     if answer.kind != Kind::Welcome.wire() {
         ring.unlink().unwrap();
