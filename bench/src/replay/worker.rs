@@ -198,8 +198,11 @@ impl<'p> Worker<'p> {
         self.until(|worker| {
             worker.members.iter().all(|member| member.over || member.pinged || member.has_quit)
         })?;
+        // Before the others know that this process is done: whoever knows it of all quits, and is heard to leave.
+        let mut outcome = self.judge();
         self.reach(Stage::Checked)?;
-        let outcome = self.judge();
+        outcome.stalled = self.end == Some(End::Stalled);
+        outcome.interrupted = self.end == Some(End::Interrupted);
         self.quit();
         Ok(outcome)
     }
@@ -405,6 +408,7 @@ impl<'p> Worker<'p> {
         true
     }
 
+    /// What has come so far beside what had to; how the replay ended is not in it yet.
     fn judge(&mut self) -> Outcome {
         let mut all = Vec::new();
         for member in &mut self.members {
@@ -422,8 +426,8 @@ impl<'p> Worker<'p> {
             start_ns: self.board.start_ns(),
             last_ns: self.tally.last_ns,
             latency: figures::encode(&self.tally.latency),
-            stalled: self.end == Some(End::Stalled),
-            interrupted: self.end == Some(End::Interrupted),
+            stalled: false,
+            interrupted: false,
             different,
             differences: all,
         }

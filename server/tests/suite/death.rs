@@ -26,7 +26,7 @@ fn a_killed_client_leaves_its_room_and_nothing_in_shared_memory() {
         let reply = format!("{}.reply.{}-", server.name(), child.pid());
         !list_names().unwrap().iter().any(|name| name.as_str().starts_with(&reply))
     });
-    assert_eq!((server.stats().clients, server.stats().died), (1, 1));
+    eventually("its end counted", || (server.stats().clients, server.stats().died) == (1, 1));
     // The nick is free, and so is the entry in the control ring's owner table.
     server.client("victim");
     eventually("owner entry freed", || {
