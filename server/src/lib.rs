@@ -9,8 +9,9 @@
 //! - The **router** is the control ring's only reader. It checks and authenticates every record, puts commands in
 //!   their one order, keeps the registries of clients and rooms, and tells the broadcasters what to deliver.
 //! - A **broadcaster** owns a disjoint set of clients: it is the only writer of their reply rings and the only keeper
-//!   of what waits for them. Membership reaches it in the same queue as the messages, so at delivery it knows exactly
-//!   who was a member when the router sequenced a message, without a lock.
+//!   of what waits for them. Membership reaches it in the same order as the messages, so at delivery it knows exactly
+//!   who was a member when the router sequenced a message, whatever the registries say meanwhile. While it is idle the
+//!   router does its work ([`Config::direct`]): a lone message waits for one thread less.
 //! - **Liveness** watches the clients' processes and heartbeats; the **steward** does what takes system calls:
 //!   opening and removing reply rings, writing the audit file.
 //!
@@ -30,28 +31,55 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[cfg_attr(
+    all(loom, not(test)),
+    allow(dead_code, reason = "loom runs the hand-over, not the server around it")
+)]
+mod handover;
+
+#[cfg(not(loom))]
 mod audit;
+#[cfg(not(loom))]
 mod broadcaster;
+#[cfg(not(loom))]
 mod config;
+#[cfg(not(loom))]
 mod error;
+#[cfg(not(loom))]
 mod history;
+#[cfg(not(loom))]
 mod inflight;
+#[cfg(not(loom))]
 mod job;
+#[cfg(not(loom))]
 mod liveness;
+#[cfg(not(loom))]
 mod notice;
+#[cfg(not(loom))]
 mod options;
+#[cfg(not(loom))]
 mod registry;
+#[cfg(not(loom))]
 mod resources;
+#[cfg(not(loom))]
 mod router;
+#[cfg(not(loom))]
 mod server;
+#[cfg(not(loom))]
 mod spill;
+#[cfg(not(loom))]
 mod stats;
+#[cfg(not(loom))]
 mod steward;
+#[cfg(not(loom))]
 mod wire;
 
-pub use config::{Config, Pin};
-pub use error::StartError;
-pub use options::{ServeOptions, TIMES_HELP};
-pub use registry::{ClientInfo, RoomInfo};
-pub use server::Server;
-pub use stats::{BroadcasterStats, Stats};
+#[cfg(not(loom))]
+pub use {
+    config::{Config, Pin},
+    error::StartError,
+    options::{ServeOptions, TIMES_HELP},
+    registry::{ClientInfo, RoomInfo},
+    server::Server,
+    stats::{BroadcasterStats, Stats},
+};

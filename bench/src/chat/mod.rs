@@ -346,9 +346,14 @@ pub(crate) fn loop_through_server(
     text: &str,
     time: Duration,
 ) -> Result<[Histogram<u64>; 2], Failure> {
-    let measured = through_server(None, waiting, Some(Vec::new()), None, |sender, receiver, _| {
-        closed_loop(sender, receiver, waiting, text, time)
-    })?;
+    // Through a broadcaster: as many threads as the relay beside it has.
+    let measured = through_server(
+        Some(Way::Broadcaster.limit()),
+        waiting,
+        Some(Vec::new()),
+        None,
+        |sender, receiver, _| closed_loop(sender, receiver, waiting, text, time),
+    )?;
     Ok([measured.whole, measured.heard.delivery])
 }
 

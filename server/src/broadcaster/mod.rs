@@ -33,8 +33,6 @@ use outlet::{Fate, Origin, Outlet, Settled};
 
 /// Jobs that one inbox holds.
 pub(crate) const INBOX: u32 = 1024;
-/// Jobs done before other things are looked after.
-const BATCH: usize = 64;
 /// How often clients for which something waits are looked after.
 const POLL: Duration = Duration::from_micros(500);
 /// How long an idle broadcaster sleeps when nothing waits for anyone: jobs and nudges wake it.
@@ -78,8 +76,6 @@ pub(crate) struct Broadcaster {
     polled_ns: u64,
     at_barrier: bool,
     stopping: bool,
-    /// Whether the thread looks after what waits, or has been told that it has to.
-    attended: bool,
 }
 
 impl Broadcaster {
@@ -96,7 +92,6 @@ impl Broadcaster {
             polled_ns: 0,
             at_barrier: false,
             stopping: false,
-            attended: false,
         }
     }
 
@@ -105,13 +100,13 @@ impl Broadcaster {
     }
 
     /// Whether there is something to look after.
-    fn has_waiting(&self) -> bool {
+    fn has_something_waiting(&self) -> bool {
         !(self.lagging.is_empty() && self.closing.is_empty() && self.outgoing.is_empty()) || self.at_barrier
     }
 
     /// Does what is due for slow clients, closing clients and full inboxes. True if there is more to come.
     fn look_after_the_waiting(&mut self, idle: bool) -> bool {
-        if !self.has_waiting() {
+        if !self.has_something_waiting() {
             return false;
         }
         while let Some((to, job)) = self.outgoing.pop_front() {
@@ -158,7 +153,7 @@ impl Broadcaster {
         self.settle(now);
     }
 
-    fn work(&mut self, job: &mut Job) {
+    fn carry_out(&mut self, job: &mut Job) {
         let now = monotonic_ns();
         job.record.delivered_ns = now;
         match job.op() {

@@ -8,6 +8,7 @@ mod admission;
 mod commands;
 mod fair;
 mod history;
+mod post;
 mod rounds;
 mod session;
 mod settle;
@@ -19,14 +20,14 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use halyard_ring::chat::{Bad, ErrorCode, Kind, LeaveReason, Record, flags};
-use halyard_ring::{Consumer, PopError, Producer, PushError, Ring, RingName, monotonic_ns};
+use halyard_ring::{Consumer, PopError, Producer, Ring, RingName, monotonic_ns};
 
 use crate::audit::{Auditor, Line, reason_word};
 use crate::broadcaster::{Arrivals, Desk};
 use crate::config::Config;
 use crate::history::History;
 use crate::inflight::InFlight;
-use crate::job::{Job, NONE, Op};
+use crate::job::{Job, Op};
 use crate::liveness::Watchlist;
 use crate::notice::{Notice, Notices};
 use crate::registry::Registry;
@@ -43,8 +44,6 @@ use settle::Settling;
 const BATCH: usize = 64;
 /// How long an idle router sleeps; records and notices wake it.
 const IDLE: Duration = Duration::from_secs(1);
-/// A full inbox is waited for in pieces of this, to see whether its broadcaster still is there.
-const INBOX_PATIENCE: Duration = Duration::from_millis(100);
 /// How long the shutdown waits for records that are being written, and for broadcasters to deliver.
 const DRAIN: Duration = Duration::from_secs(1);
 /// A client is told at most this often of records that are no answers.
@@ -359,65 +358,6 @@ impl Router {
         self.tell(slot, error_record(code, command), now);
     }
 
-    /// Sends a record to one client.
-    fn tell(&mut self, slot: u32, record: Record, now: u64) {
-        self.tell_as(Op::One, slot, record, now);
-    }
-
-    fn tell_as(&mut self, op: Op, slot: u32, record: Record, now: u64) {
-        let Some(session) = &self.sessions[slot as usize] else { return };
-        let id = session.client.id;
-        self.job.record = record;
-        self.job.record.routed_ns = now;
-        self.job.set(op, slot, 0, id);
-        self.send_to_client(slot);
-    }
-
-    /// Sends an operation without a record to the client's broadcaster.
-    fn order(&mut self, op: Op, slot: u32, room: u32) {
-        self.job.record = Record::new(Kind::Ping);
-        self.job.set(op, slot, room, NONE);
-        self.send_to_client(slot);
-    }
-
-    fn send_to_client(&mut self, slot: u32) {
-        if let Some(session) = &self.sessions[slot as usize] {
-            self.send(session.client.broadcaster, 1);
-        }
-    }
-
-    /// Has the job done that is for so many clients of a broadcaster: here and now if the broadcaster is idle, else by
-    /// sending it there.
-    #[inline]
-    fn send(&mut self, broadcaster: usize, clients: u32) {
-        let is_done = clients <= self.parts.config.direct
-            && self.parts.desks[broadcaster].try_work(&mut self.job, self.sent[broadcaster]);
-        if !is_done {
-            self.queue(broadcaster);
-        }
-    }
-
-    /// Sends the job to one broadcaster, waiting while its inbox is full.
-    fn queue(&mut self, broadcaster: usize) {
-        self.sent[broadcaster] += 1;
-        let inbox = &mut self.parts.inboxes[broadcaster];
-        let used = self.job.used();
-        loop {
-            match inbox.push_prefix_timeout(&self.job, used, INBOX_PATIENCE) {
-                Ok(()) => return,
-                Err(PushError::TimedOut(()) | PushError::Full(())) => {}
-                Err(error) => {
-                    // Its thread has ended by a panic: a server that serves only some is none.
-                    if !self.stopping {
-                        tracing::error!(broadcaster, %error, "a broadcaster is gone, the server stops");
-                        self.stopping = true;
-                    }
-                    return;
-                }
-            }
-        }
-    }
-
     /// Ends a session: out of its room, out of the registries, its ring closed.
     fn end(&mut self, slot: u32, reason: LeaveReason) {
         let now = monotonic_ns();
@@ -507,13 +447,5 @@ impl Router {
             }
         }
         self.parts.watchlist.stop();
-    }
-
-    fn order_all(&mut self, op: Op) {
-        self.job.record = Record::new(Kind::Ping);
-        self.job.set(op, NONE, 0, NONE);
-        for broadcaster in 0..self.parts.inboxes.len() {
-            self.queue(broadcaster);
-        }
     }
 }
