@@ -5,8 +5,10 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+// Not loom's: that one panics a second time when a deadlock unwinds.
+use std::sync::Arc;
 
-use loom::sync::{Arc, Condvar, Mutex};
+use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
 use super::{Handover, Inbox, Mutant, PLANTED, Taken, Work};
@@ -104,7 +106,7 @@ impl Inbox for End {
     }
 }
 
-/// The router's side: does each job or sends it. Before each, `pause`.
+/// The router's side: does each job or sends it; `after` each.
 fn route(desk: &Handover<Log>, inbox: &Bell, jobs: &[u64], after: impl Fn()) {
     let mut sent = 0;
     for &job in jobs {
@@ -130,14 +132,14 @@ fn play(log: Log, jobs: &'static [u64], after: impl Fn()) -> Vec<u64> {
     state.work.done.clone()
 }
 
-/// Another thread is at the desk for a while, so that jobs are sent though the thread has nothing to do.
-fn busy_desk(jobs: &'static [u64]) -> Vec<u64> {
+/// The same with a first job that is sent in any case. Nobody is nudged.
+fn after_one_sent(jobs: &'static [u64]) -> Vec<u64> {
     let (desk, inbox) = (Arc::new(Handover::new(Log::default())), Bell::new());
     let broadcaster = {
         let (desk, inbox) = (Arc::clone(&desk), Arc::clone(&inbox));
         thread::spawn(move || desk.run(&mut End(inbox), &mut 0))
     };
-    // The first is sent whatever the desk says, as one is that is for more clients than the router delivers to.
+    // As one is that is for more clients than the router delivers to.
     let (&first, rest) = jobs.split_first().unwrap();
     inbox.ring(|lying| lying.jobs.push_back(first));
     let mut sent = 1;
@@ -159,7 +161,7 @@ fn in_order() {
 }
 
 fn in_order_after_one_that_is_sent() {
-    assert_eq!(busy_desk(&[1, 2, 3]), [1, 2, 3]);
+    assert_eq!(after_one_sent(&[1, 2, 3]), [1, 2, 3]);
 }
 
 /// D4: what a job leaves waiting is looked after without anything else happening, each time.
