@@ -169,7 +169,7 @@ pub enum SendError {
     },
     /// The server has ended.
     Closed,
-    /// The control ring is damaged.
+    /// Another process has damaged the control ring, and the server has not made a new one yet.
     Damaged,
 }
 
@@ -187,7 +187,10 @@ impl fmt::Display for SendError {
             ),
             Self::Closed => write!(f, "the server has ended; connect again when it is back"),
             Self::Damaged => {
-                write!(f, "the server's control ring is damaged; the server must be started anew")
+                write!(
+                    f,
+                    "another process has damaged the server's control ring; the server makes a new one: try again"
+                )
             }
         }
     }

@@ -38,6 +38,10 @@ pub enum Event<T = String> {
     Room(Entry<T>),
     /// One entry of HISTORY's answer; a [`Client`](crate::Client) collects them.
     Earlier(Earlier<T>),
+    /// Another process has damaged the server's control ring, and the server has made a new one. The session goes on;
+    /// commands not answered yet must be sent again, which a [`Client`](crate::Client) does by itself; it yields this
+    /// at most once in five seconds.
+    Reopen,
     /// The server ends this session.
     Goodbye(LeaveReason),
     /// The connection is lost. More follows if the client looks for the server again.
@@ -351,6 +355,7 @@ impl<T> Event<T> {
             Self::Earlier(Earlier { command, index, total, message: m }) => {
                 Event::Earlier(Earlier { command, index, total, message: message(m) })
             }
+            Self::Reopen => Event::Reopen,
             Self::Goodbye(reason) => Event::Goodbye(reason),
             Self::Disconnected(loss) => Event::Disconnected(loss),
             Self::ServerSilent { server_pid, since } => Event::ServerSilent { server_pid, since },

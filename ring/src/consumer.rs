@@ -207,17 +207,28 @@ impl<R: Record> Consumer<R> {
     /// # Errors
     /// [`Tampered`] says what was found. The ring can still be used, and be trusted with nothing.
     pub fn audit(&mut self) -> Result<(), Tampered> {
+        self.check_header()?;
+        self.reader.audit().map_err(|damage| {
+            if self.reader.memory.is_truncated() { Tampered::Truncated } else { Tampered::Slot(damage) }
+        })
+    }
+
+    /// The part of [`audit`](Self::audit) that does not look at the slots: under a microsecond.
+    ///
+    /// # Errors
+    /// As `audit`.
+    pub fn check_header(&mut self) -> Result<(), Tampered> {
         let region = &self.reader.memory;
         if region.is_truncated() {
             return Err(Tampered::Truncated);
         }
-        self.header.compare(region)?;
-        if !self.reader.owns_its_words() {
-            return Err(Tampered::Consumer);
+        let compared = self.header.compare(region);
+        if region.is_truncated() {
+            // It was, and these are the words of fresh pages.
+            return Err(Tampered::Truncated);
         }
-        self.reader.audit().map_err(|damage| {
-            if self.reader.memory.is_truncated() { Tampered::Truncated } else { Tampered::Slot(damage) }
-        })
+        compared?;
+        if self.reader.owns_its_words() { Ok(()) } else { Err(Tampered::Consumer) }
     }
 
     /// Ok when a record stands at the head.

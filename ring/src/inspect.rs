@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub epoch: u64,
     /// The process that created it.
     pub creator: Option<ProcessId>,
+    /// How often its creator has made it anew, because another process had damaged it.
+    pub renewals: u32,
     /// When it was created, nanoseconds after 1970.
     pub created_unix_ns: u64,
     /// Age of the two heartbeats' times, nanoseconds of CLOCK_MONOTONIC; 0 if never stamped.
@@ -187,6 +189,7 @@ pub(crate) fn snapshot<M: Memory>(
         owners_max: shape.owners,
         epoch: identity.epoch.load(Ordering::Relaxed),
         creator: ProcessId::from_word(identity.creator.load(Ordering::Relaxed)),
+        renewals: identity.renewals.load(Ordering::Relaxed),
         created_unix_ns: identity.created_unix_ns.load(Ordering::Relaxed),
         creator_beat_ns: header.creator_beat.at_ns.load(Ordering::Relaxed),
         peer_beat_ns: header.peer.at_ns.load(Ordering::Relaxed),

@@ -54,6 +54,8 @@ pub(crate) struct Identity {
     pub(crate) pid_namespace: QuietU64,
     /// 1 if publishers use no fence and sleepers call `membarrier` instead: see `barrier.rs`.
     pub(crate) asymmetric: QuietU32,
+    /// How often its creator has made it anew, because another process had damaged it.
+    pub(crate) renewals: QuietU32,
 }
 
 /// Written by the consumer alone.
@@ -160,6 +162,7 @@ const _: () = {
     assert!(size_of::<Owner>() == OWNER_SIZE);
     assert!(offset_of!(Identity, status) == 12 && offset_of!(Identity, schema) == 40);
     assert!(offset_of!(Identity, creator) == 56 && offset_of!(Identity, slots_offset) == 88);
+    assert!(offset_of!(Identity, renewals) == 108);
     assert!(offset_of!(Header, consumer) == 128 && offset_of!(Header, reader) == 256);
     assert!(offset_of!(Header, writers) == 384 && offset_of!(Header, cold) == 512);
     assert!(offset_of!(Header, creator_beat) == 640 && offset_of!(Header, peer) == 768);

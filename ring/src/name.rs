@@ -80,6 +80,14 @@ impl RingName {
         format!("/{PREFIX}{}", self.0)
     }
 
+    /// The name that a segment has for a moment, while it is made to take the place of this ring's; see `Ring::renew`.
+    ///
+    /// # Errors
+    /// [`BadRingName`] if it would be too long.
+    pub fn next(&self) -> Result<Self, BadRingName> {
+        Self::new(&format!("{}.next", self.0))
+    }
+
     /// The name of the semaphore that the consumer sleeps on.
     #[must_use]
     pub fn ready(&self) -> String {

@@ -63,6 +63,8 @@ pub struct RingOptions {
     pub(crate) schema: u64,
     pub(crate) grace: Duration,
     pub(crate) first: u64,
+    /// How many rings of this name it is the successor of, one after the other.
+    pub(crate) renewals: u32,
 }
 
 /// Largest capacity, records.
@@ -83,7 +85,7 @@ impl RingOptions {
 
     fn new(kind: RingKind, capacity: u32, owners: u32) -> Self {
         let grace = Duration::from_millis(5);
-        Self { kind, mode: Mode::Doorbell, capacity, owners, schema: 0, grace, first: 0 }
+        Self { kind, mode: Mode::Doorbell, capacity, owners, schema: 0, grace, first: 0, renewals: 0 }
     }
 
     /// What the semaphores mean; [`Mode::Doorbell`] by default.

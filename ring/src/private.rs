@@ -2,7 +2,7 @@
 
 use crate::error::Tampered;
 use crate::guards::{self, Guard};
-use crate::layout::HEADER_WORDS;
+use crate::layout::{HEADER_WORDS, Header, ReaderWords};
 use crate::memory::Memory;
 use crate::owners::CONSUMER;
 use crate::process::ProcessId;
@@ -15,6 +15,9 @@ const IDENTITY_WORDS: usize = 16;
 /// The header's words that change, by index: the consumer's, the announcements, the counters, the heartbeats, the note.
 /// Every other word after the first group is a guard word: it is zero and stays zero.
 const CHANGING: [core::ops::Range<usize>; 6] = [16..23, 32..34, 48..49, 64..70, 80..81, 96..98];
+
+/// Where the word is that says whether the ring is closed: 0 or 1.
+const CLOSED: usize = core::mem::offset_of!(Header, reader) + core::mem::offset_of!(ReaderWords, closed);
 
 /// What the header said when this process attached.
 pub(crate) struct Private {
@@ -29,6 +32,17 @@ impl Private {
 
     /// Compares the header with the copy, and the consumer's entry with this process.
     pub(crate) fn compare(&self, region: &Region) -> Result<(), Tampered> {
+        self.compare_header(region)?;
+        let entry = region.owner(CONSUMER).identity.load(Ordering::Relaxed);
+        let ours = ProcessId::current().to_word();
+        if entry != ours && guards::is_in(Guard::Header) {
+            return Err(Tampered::Header { offset: HEADER_WORDS * 8, expected: ours, found: entry });
+        }
+        Ok(())
+    }
+
+    /// Compares the header with the copy.
+    pub(crate) fn compare_header(&self, region: &Region) -> Result<(), Tampered> {
         if !guards::is_in(Guard::Header) {
             return Ok(());
         }
@@ -44,10 +58,9 @@ impl Private {
                 return Err(Tampered::Header { offset: index * 8, expected, found });
             }
         }
-        let entry = region.owner(CONSUMER).identity.load(Ordering::Relaxed);
-        let ours = ProcessId::current().to_word();
-        if entry != ours {
-            return Err(Tampered::Header { offset: HEADER_WORDS * 8, expected: ours, found: entry });
+        let closed = region.header().reader.closed.load(Ordering::Relaxed);
+        if closed > 1 {
+            return Err(Tampered::Header { offset: CLOSED, expected: 1, found: u64::from(closed) });
         }
         Ok(())
     }

@@ -51,6 +51,12 @@ impl<R: Record> Producer<R> {
         self.wait = wait;
     }
 
+    /// How it waits for a free slot.
+    #[must_use]
+    pub fn waits(&self) -> Wait {
+        self.wait
+    }
+
     /// This producer's number in the ring's owner table, as `inspect` shows it.
     #[must_use]
     pub fn owner(&self) -> u16 {

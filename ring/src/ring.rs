@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::Record;
 use crate::barrier::{self, Barriers};
 use crate::consumer::Consumer;
-use crate::error::{AttachError, CreateError, OpenError};
+use crate::error::{AttachError, CreateError, OpenError, Tampered};
 use crate::inspect::{Snapshot, snapshot};
 use crate::layout::{LAYOUT_VERSION, MAGIC, STATUS_MAKING, STATUS_READY, Shape};
 use crate::list::remove_dead;
@@ -19,6 +19,7 @@ use crate::memory::Memory;
 use crate::name::RingName;
 use crate::options::{Mode, RingKind, RingOptions};
 use crate::owners::{self, Reaped};
+use crate::private::Private;
 use crate::process::{ProcessId, monotonic_ns, pid_namespace};
 use crate::producer::Producer;
 use crate::protocol;
@@ -27,9 +28,6 @@ use crate::segment::{self, MakeError, Mapping};
 use crate::semaphore::{Semaphore, SemaphoreFile};
 use crate::sync::{Ordering, QuietU64};
 use crate::view::{Found, check_can_join, check_header};
-
-/// What a segment's name ends in while it is made to take the place of another.
-const NEXT: &str = ".next";
 
 /// Permission bits of everything that a ring makes in /dev/shm.
 const PERMISSIONS: u32 = 0o600;
@@ -44,6 +42,10 @@ pub struct Ring<R> {
     /// The files behind the semaphores when this ring opened them.
     files: [Option<SemaphoreFile>; 2],
     grace: Duration,
+    /// The header as it was when this process opened the ring: see [`check`](Self::check).
+    header: Arc<Private>,
+    /// As the options said, for the creator; nobody else has use for it.
+    renewals: u32,
     record: PhantomData<fn(R) -> R>,
 }
 
@@ -71,7 +73,7 @@ impl<R: Record> Ring<R> {
 
     /// Makes a new ring in the place of this one, which its creator has found damaged: the name stands for the old or
     /// the new one at every moment, never for none, and never for somebody else's. Who has the old one open keeps it;
-    /// [`is_current`](Self::is_current) tells. Close the old one first, so that its users look.
+    /// [`is_current`](Self::is_current) tells. Then close the old one, so that its users look.
     ///
     /// # Errors
     /// As [`create`](Self::create): [`CreateError::Exists`] if the name stands for another ring by now.
@@ -81,7 +83,8 @@ impl<R: Record> Ring<R> {
     pub fn renew(&self, options: &RingOptions) -> Result<Self, CreateError> {
         let name = self.name.as_ref().expect("a heap ring has no name to be renewed under");
         let os = |source| CreateError::Os { what: "renew", name: name.segment(), source };
-        let next = RingName::new(&format!("{name}{NEXT}"))
+        let next = name
+            .next()
             .map_err(|bad| CreateError::Options(format!("no name for the new ring beside {name}: {bad}")))?;
         // Left by a process that was killed at this very place.
         remove_dead(&next).map_err(os)?;
@@ -89,7 +92,8 @@ impl<R: Record> Ring<R> {
         if !is_ours && segment::exists(name) {
             return Err(CreateError::Exists { name: name.segment() });
         }
-        let ring = Self::make(&next, name, options)?;
+        let options = RingOptions { renewals: self.renewals.saturating_add(1), ..options.clone() };
+        let ring = Self::make(&next, name, &options)?;
         let moved = ring.region.mapping().map_or(Ok(()), |mapping| mapping.rename(&next, name, is_ours));
         moved.map(|()| ring).map_err(|source| {
             let _ = segment::unlink(&next);
@@ -144,7 +148,7 @@ impl<R: Record> Ring<R> {
             let source = io::Error::other("another process truncated it meanwhile");
             return Err(CreateError::Os { what: "create", name: name.segment(), source });
         }
-        Ok(Self::with(region, Some(name.clone()), options.grace))
+        Ok(Self { renewals: options.renewals, ..Self::with(region, Some(name.clone()), options.grace) })
     }
 
     /// Opens a ring that exists.
@@ -194,7 +198,8 @@ impl<R: Record> Ring<R> {
             Some(name) => [Semaphore::file(&name.ready()), Semaphore::file(&name.space())],
             None => [None, None],
         };
-        Self { region: Arc::new(region), name, files, grace, record: PhantomData }
+        let header = Arc::new(Private::of(&region));
+        Self { region: Arc::new(region), name, files, grace, header, renewals: 0, record: PhantomData }
     }
 
     /// Takes bytes for a ring, as [`open`](Self::open) takes a file's.
@@ -279,6 +284,16 @@ impl<R> Ring<R> {
     #[must_use]
     pub fn is_truncated(&self) -> bool {
         self.region.is_truncated()
+    }
+
+    /// Looks for traces of somebody else's writing in the header: words that never change and have, bytes that are always
+    /// zero and are not. Under a microsecond. The consumer can look at more: see `Consumer::audit`.
+    ///
+    /// # Errors
+    /// [`Tampered`] says what was found.
+    pub fn check(&self) -> Result<(), Tampered> {
+        let compared = self.header.compare_header(&self.region);
+        if self.region.is_truncated() { Err(Tampered::Truncated) } else { compared }
     }
 
     /// Makes the consumer's [`wait`](Consumer::wait) return, now or the next time it is called.
@@ -376,6 +391,8 @@ impl<R> Clone for Ring<R> {
             name: self.name.clone(),
             files: self.files,
             grace: self.grace,
+            header: Arc::clone(&self.header),
+            renewals: self.renewals,
             record: PhantomData,
         }
     }
@@ -414,6 +431,7 @@ fn fill(region: &Region, options: &RingOptions, asymmetric: bool) {
     words.slots_offset.store(shape.slots_offset as u64, Ordering::Relaxed);
     words.pid_namespace.store(pid_namespace(), Ordering::Relaxed);
     words.asymmetric.store(u32::from(asymmetric), Ordering::Relaxed);
+    words.renewals.store(options.renewals, Ordering::Relaxed);
     header.consumer.head.store(options.first, Ordering::Relaxed);
     words.status.store(STATUS_READY, Ordering::Release);
 }

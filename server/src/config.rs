@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use halyard_ring::chat::{FRAGS_MAX, ServerName};
-use halyard_ring::{CAPACITY_MAX, OWNERS_MAX, Wait, cpus};
+use halyard_ring::chat::{FRAGS_MAX, SCHEMA, ServerName};
+use halyard_ring::{CAPACITY_MAX, OWNERS_MAX, RingOptions, Wait, cpus};
 
 /// Smallest reply ring that a client may bring: the longest text has to fit whole.
 pub(crate) const REPLY_CAPACITY_MIN: u32 = (FRAGS_MAX as u32).next_power_of_two();
@@ -195,8 +195,9 @@ impl Config {
         Ok(Some(chosen.into_iter().cycle().take(self.broadcasters).collect()))
     }
 
-    pub(crate) fn owners(&self) -> u32 {
-        self.clients_max + OWNERS_SPARE
+    pub(crate) fn control_options(&self) -> RingOptions {
+        let owners = self.clients_max + OWNERS_SPARE;
+        RingOptions::mpsc(self.control_capacity).owners(owners).schema(SCHEMA).grace(self.grace)
     }
 }
 

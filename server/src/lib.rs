@@ -44,6 +44,8 @@ mod broadcaster;
 #[cfg(not(loom))]
 mod config;
 #[cfg(not(loom))]
+mod control;
+#[cfg(not(loom))]
 mod error;
 #[cfg(not(loom))]
 mod history;

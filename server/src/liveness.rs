@@ -5,10 +5,11 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use halyard_ring::chat::{LeaveReason, Record};
-use halyard_ring::{Beat, Pidfd, Ring};
+use halyard_ring::chat::LeaveReason;
+use halyard_ring::{Beat, Pidfd};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::control::Control;
 use crate::notice::{Notice, Notices};
 use crate::registry::Client;
 
@@ -62,7 +63,7 @@ pub(crate) struct Liveness {
     orders: Arc<Mutex<Vec<Order>>>,
     woken: PipeReader,
     watched: Vec<Watched>,
-    control: Ring<Record>,
+    control: Arc<Control>,
     notices: Arc<Notices>,
     heartbeat: Duration,
     hang: Duration,
@@ -70,7 +71,7 @@ pub(crate) struct Liveness {
 
 impl Liveness {
     pub(crate) fn new(
-        control: Ring<Record>,
+        control: Arc<Control>,
         notices: Arc<Notices>,
         heartbeat: Duration,
         hang: Duration,
@@ -88,7 +89,7 @@ impl Liveness {
         loop {
             let now = Instant::now();
             if now >= next_tick {
-                self.control.beat(Beat::Creator);
+                self.control.beat();
                 // After a pause of our own (stopped, or the whole machine was) the heartbeats of the others say
                 // nothing yet.
                 if now - last_tick < self.hang / 2 {
@@ -167,12 +168,8 @@ impl Liveness {
         let (notices, hang) = (&self.notices, self.hang);
         self.watched.retain(|Watched { client, pidfd, since }| {
             let silent = client.ring.last_beat(Beat::Creator).unwrap_or(Duration::MAX).min(since.elapsed());
-            let reason = if client.ring.is_truncated() {
-                tracing::warn!(
-                    client = client.id,
-                    pid = client.process.pid(),
-                    "its reply ring was truncated"
-                );
+            let reason = if let Err(what) = client.ring.check() {
+                tracing::warn!(client = client.id, pid = client.process.pid(), %what, "its reply ring is damaged");
                 LeaveReason::Misbehaved
             } else if client.ring.is_closed() || pidfd.is_none() && !client.process.is_alive() {
                 LeaveReason::Died

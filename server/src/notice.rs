@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use halyard_ring::Ring;
-use halyard_ring::chat::{LeaveReason, Record};
+use std::sync::Arc;
 
+use halyard_ring::chat::LeaveReason;
+
+use crate::control::Control;
 use crate::steward::Opened;
 
 /// Something that the router should know.
@@ -23,11 +25,11 @@ pub(crate) struct Notices {
     queue: Mutex<Vec<Notice>>,
     /// So that the router need not lock to find nothing.
     waiting: AtomicBool,
-    control: Ring<Record>,
+    control: Arc<Control>,
 }
 
 impl Notices {
-    pub(crate) fn new(control: Ring<Record>) -> Self {
+    pub(crate) fn new(control: Arc<Control>) -> Self {
         Self { queue: Mutex::new(Vec::new()), waiting: AtomicBool::new(false), control }
     }
 

@@ -8,15 +8,16 @@ use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use halyard_ring::chat::{Record, RingRole, SCHEMA, ServerName, control_ring, parse_ring_name};
+use halyard_ring::chat::{Record, RingRole, ServerName, control_ring, parse_ring_name};
 use halyard_ring::{
-    AttachError, Beat, CreateError, ProcessId, Removal, Ring, RingName, RingOptions, RingView, list_names,
-    pin_to, remove_dead,
+    AttachError, CreateError, ProcessId, Removal, Ring, RingName, RingOptions, RingView, list_names, pin_to,
+    remove_dead,
 };
 
 use crate::audit::{Auditor, Line};
 use crate::broadcaster::{self, Broadcaster, Desk, INBOX};
 use crate::config::Config;
+use crate::control::Control;
 use crate::error::StartError;
 use crate::inflight::InFlight;
 use crate::job::Job;
@@ -36,7 +37,7 @@ const INBOX_GRACE: Duration = Duration::from_secs(1);
 /// A running server. Dropping it stops it.
 pub struct Server {
     config: Arc<Config>,
-    control: Ring<Record>,
+    control: Arc<Control>,
     registry: Arc<Registry>,
     counters: Arc<Counters>,
     notices: Arc<Notices>,
@@ -65,37 +66,38 @@ impl Server {
                 Some(opened.map_err(|source| StartError::Audit { path: path.clone(), source })?)
             }
         };
-        let control = take_name(&config)?;
+        let control = Arc::new(Control::new(take_name(&config)?));
+        remove_half_made(&config.name);
         let orphans = remove_dead_replies(&config.name);
-        let server = Self::assemble(Arc::new(config), control.clone(), pins, audit_file, orphans);
+        let server = Self::assemble(Arc::new(config), Arc::clone(&control), pins, audit_file, orphans);
         if server.is_err() {
             control.close();
-            let _ = control.unlink();
+            let _ = control.ring().unlink();
         }
         server
     }
 
     fn assemble(
         config: Arc<Config>,
-        control: Ring<Record>,
+        control: Arc<Control>,
         pins: Option<Vec<usize>>,
         audit_file: Option<std::fs::File>,
         orphans: Vec<RingName>,
     ) -> Result<Self, StartError> {
         let os = |what| move |source| StartError::Os { what, source };
-        let mut consumer = control.consumer().map_err(|error| StartError::Os {
+        let mut consumer = control.ring().consumer().map_err(|error| StartError::Os {
             what: "attach to the control ring",
             source: std::io::Error::other(error),
         })?;
         consumer.set_wait(config.wait);
-        control.beat(Beat::Creator);
+        control.beat();
         let registry = Arc::new(Registry::new(config.clients_max, config.rooms_max));
         let counters = Arc::new(Counters::new(config.broadcasters));
-        let notices = Arc::new(Notices::new(control.clone()));
+        let notices = Arc::new(Notices::new(Arc::clone(&control)));
         let (steward, chores) = mpsc::channel();
         let audit = Auditor::new(audit_file.is_some().then(|| steward.clone()));
         let (liveness, watchlist) =
-            Liveness::new(control.clone(), Arc::clone(&notices), config.heartbeat, config.hang)
+            Liveness::new(Arc::clone(&control), Arc::clone(&notices), config.heartbeat, config.hang)
                 .map_err(os("make a pipe"))?;
         let inboxes = Inboxes::new(config.broadcasters).map_err(|error| StartError::Os {
             what: "attach to an inbox",
@@ -147,7 +149,7 @@ impl Server {
         }
         let router = Router::new(router::Parts {
             config: Arc::clone(&config),
-            control: control.clone(),
+            control: Arc::clone(&control),
             consumer,
             registry: Arc::clone(&registry),
             inboxes: for_router,
@@ -258,7 +260,7 @@ impl Server {
         // It ends with the last of those who give it chores: the auditor just dropped.
         self.steward.take().into_iter().for_each(join);
         self.control.close();
-        if let Err(error) = self.control.unlink() {
+        if let Err(error) = self.control.ring().unlink() {
             tracing::warn!(%error, "control ring not removed");
         }
         let stats = self.counters.read();
@@ -325,8 +327,7 @@ const LOOKERS: Duration = Duration::from_secs(1);
 /// Creates the control ring, taking over the name from a dead server.
 fn take_name(config: &Config) -> Result<Ring<Record>, StartError> {
     let name = control_ring(&config.name);
-    let options =
-        RingOptions::mpsc(config.control_capacity).owners(config.owners()).schema(SCHEMA).grace(config.grace);
+    let options = config.control_options();
     let begun = Instant::now();
     loop {
         match Ring::create(&name, &options) {
@@ -355,6 +356,14 @@ fn take_name(config: &Config) -> Result<Ring<Record>, StartError> {
                 return Err(StartError::Os { what: "look at the control ring that exists", source });
             }
         }
+    }
+}
+
+/// Removes what a server left that was killed while it made its control ring anew.
+fn remove_half_made(server: &ServerName) {
+    let Ok(next) = control_ring(server).next() else { return };
+    if let Err(error) = remove_dead(&next) {
+        tracing::warn!(ring = next.as_str(), %error, "not removed");
     }
 }
 

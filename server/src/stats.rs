@@ -33,6 +33,7 @@ pub(crate) struct RouterCounters {
     pub(crate) unknown_sender: Counter,
     pub(crate) stale: Counter,
     pub(crate) damaged: Counter,
+    pub(crate) renewed: Counter,
     pub(crate) flooded: Counter,
     pub(crate) connected: Counter,
     pub(crate) refused: Counter,
@@ -93,8 +94,10 @@ pub struct Stats {
     pub unknown_sender: u64,
     /// Records with a known client id and the wrong token.
     pub stale: u64,
-    /// Slots of the control ring that were damaged and passed over.
+    /// Damaged slots that were found in the control ring.
     pub damaged: u64,
+    /// How often the control ring was made anew because another process had damaged it.
+    pub renewed: u64,
     /// Commands that were not carried out because their sender had more under way than it may.
     pub flooded: u64,
     /// Records put into reply rings.
@@ -151,6 +154,7 @@ impl Counters {
             unknown_sender: router.unknown_sender.get(),
             stale: router.stale.get(),
             damaged: router.damaged.get(),
+            renewed: router.renewed.get(),
             flooded: router.flooded.get(),
             delivered: broadcasters.iter().map(|b| b.delivered).sum(),
             dropped: broadcasters.iter().map(|b| b.dropped).sum(),

@@ -12,6 +12,8 @@ mod chat;
 mod client;
 #[path = "from_the_page/page.rs"]
 mod page;
+#[path = "from_the_page/renewal.rs"]
+mod renewal;
 #[path = "from_the_page/rooms.rs"]
 mod rooms;
 #[path = "from_the_page/segment.rs"]

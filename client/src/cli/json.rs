@@ -191,6 +191,7 @@ impl<'a> Line<'a> {
                 }
             }
             Event::ServerBack => Self::new("server_back"),
+            Event::Reopen => Self::new("control_ring_renewed"),
             Event::GaveUp { why } => Self { text: Some(why), ..Self::new("gave_up") },
             _ => return None,
         })

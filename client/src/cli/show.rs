@@ -160,6 +160,10 @@ fn fault(fault: Fault) -> String {
     }
 }
 
+/// What people are told when the control ring was made anew.
+pub(crate) const RENEWED: &str =
+    "another process has damaged the server's control ring; the server has made a new one and goes on";
+
 /// What became of the connection, for people.
 pub(crate) fn connection(event: &Event) -> Option<String> {
     Some(match event {
@@ -173,6 +177,7 @@ pub(crate) fn connection(event: &Event) -> Option<String> {
             since.as_secs()
         ),
         Event::ServerBack => "the server is heard again".to_owned(),
+        Event::Reopen => RENEWED.to_owned(),
         Event::GaveUp { why } => why.clone(),
         _ => return None,
     })

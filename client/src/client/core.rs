@@ -23,6 +23,9 @@ const WAITING_MAX: usize = 1024;
 /// Commands sent and not answered.
 const WINDOW: usize = 32;
 
+/// The program is told at most this often that the control ring was made anew.
+const REOPENED_EVERY: Duration = Duration::from_secs(5);
+
 /// What a blocking call gets.
 pub(super) type Outcome = Result<(Ack, Vec<Part>), CommandError>;
 
@@ -60,6 +63,8 @@ pub(super) struct State {
     pub(super) quitting: bool,
     /// The client is over: nothing is sent or received any more.
     pub(super) over: Option<Loss>,
+    /// When the program was told that the control ring was made anew.
+    reopened: Option<Instant>,
     tickets: u64,
     texts: u64,
 }
@@ -114,6 +119,7 @@ impl Core {
             lost: None,
             quitting: false,
             over: None,
+            reopened: None,
             tickets: 0,
             texts: 0,
         };
@@ -183,6 +189,7 @@ impl Core {
             }
             // The end of the session, which follows, says so.
             Event::Goodbye(_) => {}
+            Event::Reopen => self.reopened(),
             delivery => {
                 let mut event = delivery.into_owned();
                 match &mut event {
@@ -192,6 +199,21 @@ impl Core {
                 }
                 self.events.push(event);
             }
+        }
+    }
+
+    /// There is a new control ring: the sender thread goes over to it.
+    fn reopened(&self) {
+        let mut state = self.lock();
+        // While somebody goes on scribbling this happens many times a second.
+        let is_news = state.reopened.is_none_or(|at| at.elapsed() >= REOPENED_EVERY);
+        if is_news {
+            state.reopened = Some(Instant::now());
+        }
+        drop(state);
+        self.work.notify_one();
+        if is_news {
+            self.events.push_always(Event::Reopen);
         }
     }
 
@@ -311,6 +333,20 @@ impl State {
         self.sent.len() < WINDOW
             && self.sent.first_key_value().is_none_or(|(&first, _)| number - first < SPAN)
             && (request.text == 0 || first_text.is_none_or(|first| request.text < first + SPAN))
+    }
+
+    /// What was sent and not answered is overdue: the control ring that it lay in is gone.
+    pub(super) fn send_all_again(&mut self, now: Instant, retry: Duration) {
+        for sent in self.sent.values_mut() {
+            sent.at = now.checked_sub(retry).unwrap_or(now);
+        }
+    }
+
+    /// This command did not go in.
+    pub(super) fn send_again(&mut self, number: u64, now: Instant, retry: Duration) {
+        if let Some(sent) = self.sent.get_mut(&number) {
+            sent.at = now.checked_sub(retry).unwrap_or(now);
+        }
     }
 
     fn is_settled(&self) -> bool {

@@ -13,10 +13,12 @@ use super::core::{Core, Sent};
 use crate::error::{ConnectError, SendError};
 use crate::event::{Event, Loss};
 use crate::options::Reconnect;
-use crate::session::{self, Past, Receiver, Sender, Waker};
+use crate::session::{self, Past, Pushed, Receiver, Sender, Waker};
 
 /// How long the control ring may be closed before the session counts as over although its reply ring is open.
 const CLOSED_FOR: Duration = Duration::from_secs(2);
+/// Pause before something is sent again that a closed or damaged control ring did not take.
+const DAMAGED: Duration = Duration::from_millis(10);
 /// The sender waits no longer than this for space at once: it must hear of a lost session.
 const SPACE: Duration = Duration::from_millis(100);
 /// Pause between two looks for a server that is gone: the first, and the longest.
@@ -103,18 +105,28 @@ fn serve(core: &Core, sender: &mut Sender) -> Loss {
     sender.set_timeout(SPACE);
     let retry = sender.limits().retry.max(Duration::from_millis(1));
     let mut closed_since = None;
+    let mut halted = None;
     let mut state = core.lock();
     loop {
         if let Some(loss) = state.over.or(state.lost) {
             return loss;
         }
         let now = Instant::now();
-        let overdue = state.sent.iter_mut().find(|(_, sent)| now.duration_since(sent.at) >= retry);
-        let pushed = if let Some((&number, sent)) = overdue {
+        if sender.follow() {
+            state.send_all_again(now, retry);
+        }
+        // A text of which only the beginning went in has to follow at once: another command ends it.
+        let begun = halted.take().and_then(|number| state.sent.range_mut(number..=number).next());
+        let is_overdue = |(_, sent): &(&u64, &mut Sent)| now.duration_since(sent.at) >= retry;
+        let overdue = match begun {
+            Some(begun) => Some(begun),
+            None => state.sent.iter_mut().find(is_overdue),
+        };
+        let (number, pushed) = if let Some((&number, sent)) = overdue {
             sent.at = now;
-            let command = Arc::clone(&sent.request.command);
+            let (command, text) = (Arc::clone(&sent.request.command), sent.request.text);
             drop(state);
-            sender.send_again(number, &command)
+            (number, sender.send_again_as(number, text, &command))
         } else if state.may_send(sender.next_number())
             && let Some(request) = state.waiting.pop_front()
         {
@@ -123,7 +135,7 @@ fn serve(core: &Core, sender: &mut Sender) -> Loss {
             let (command, text) = (Arc::clone(&request.command), request.text);
             state.sent.insert(number, Sent { request, at: now });
             drop(state);
-            sender.send_as(number, text, &command)
+            (number, sender.send_as(number, text, &command))
         } else {
             let next = state.sent.values().map(|sent| sent.at + retry).min();
             let pause = next.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(now));
@@ -132,13 +144,26 @@ fn serve(core: &Core, sender: &mut Sender) -> Loss {
         };
         state = core.lock();
         match pushed {
-            // What did not go in is sent again when its answer is overdue.
-            Ok(()) | Err(SendError::Full { .. }) => closed_since = None,
-            Err(SendError::Closed) => {
-                // The server is going. What it still has to say comes through the reply ring, which it closes last.
+            Ok(Pushed::Anew) => {
+                closed_since = None;
+                // In their order, this one among them.
+                state.send_all_again(now, retry);
+            }
+            Ok(Pushed::Whole) => closed_since = None,
+            // What did not go in is the first to be tried again: nothing that was said later goes before it.
+            Err(SendError::Full { .. }) => {
+                closed_since = None;
+                state.send_again(number, now, retry);
+                halted = Some(number);
+            }
+            Err(SendError::Closed | SendError::Damaged) => {
+                // The server is going: what it still has to say comes through the reply ring, which it closes last. Or
+                // it is about to notice that somebody has damaged its control ring.
                 if now.duration_since(*closed_since.get_or_insert(now)) >= CLOSED_FOR {
                     return Loss::Closed;
                 }
+                state.send_again(number, now, retry);
+                state = core.work.wait_timeout(state, DAMAGED).unwrap_or_else(PoisonError::into_inner).0;
             }
             Err(_) => return Loss::Closed,
         }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use halyard_ring::chat::{ErrorCode, Kind, Record, SCHEMA, control_ring, flags};
-use halyard_ring::{AttachError, Consumer, OpenError, PopError, Producer, PushError, Ring};
+use halyard_ring::{AttachError, Consumer, OpenError, PopError, ProcessId, PushError, Ring};
 
 use super::reply::{Reply, holder_lives};
+use super::uplink::Uplink;
 use super::{Limits, Past, Receiver, Sender};
 use crate::command::numbered;
 use crate::error::ConnectError;
@@ -17,6 +18,10 @@ use crate::options::ClientOptions;
 const HELLO_AGAIN: Duration = Duration::from_secs(1);
 /// How long a server that is just starting has before its control ring is looked for again.
 const STARTING: Duration = Duration::from_millis(5);
+/// How long a control ring that cannot be is looked at again: a living server notices, and makes a new one.
+const DAMAGED: Duration = Duration::from_secs(2);
+/// How often, while HELLO waits for its answer, it is looked whether the control ring was made anew.
+const ANEW: Duration = Duration::from_millis(50);
 /// How many numbered nicks are tried.
 const NUMBERS: u32 = 999;
 
@@ -61,7 +66,7 @@ fn attempt(
     if let Err(why) = halyard_ring::chat::check_name(nick) {
         return Err(ConnectError::NickInvalid { nick: nick.to_owned(), why });
     }
-    let control = open_control(options, deadline)?;
+    let (control, creator) = open_control(options, deadline)?;
     if control.schema() != SCHEMA {
         return Err(ConnectError::Schema { found: control.schema() });
     }
@@ -71,7 +76,8 @@ fn attempt(
         error => ConnectError::Attach(error),
     })?;
     producer.set_wait(options.wait);
-    let reply = Arc::new(Reply::create(&options.server, options.ring_capacity, control)?);
+    let mut uplink = Uplink::new(producer);
+    let reply = Arc::new(Reply::create(&options.server, options.ring_capacity, control, creator)?);
     let mut consumer = reply.ring().consumer().map_err(ConnectError::Attach)?;
     consumer.set_wait(options.wait);
     reply.beat();
@@ -91,7 +97,7 @@ fn attempt(
     hello.room_seq = past.origin;
     #[cfg(feature = "faults")]
     halyard_ring::faults::pass(halyard_ring::faults::Point::BeforeHello);
-    let welcome = greet(options, &hello, &mut producer, &mut consumer, &reply, deadline)?;
+    let welcome = greet(options, &hello, &mut uplink, &mut consumer, &reply, deadline)?;
     match welcome.check().map(|message| (message.kind, message.text)) {
         Ok((Kind::Welcome, _)) => {}
         Ok((Kind::Refused, text)) => return Err(refused(welcome.code, nick, text)),
@@ -102,28 +108,38 @@ fn attempt(
     let next_text = past.next_text;
     let receiver = Receiver::new(consumer, Arc::clone(&reply), limits, &welcome, nick.to_owned(), past);
     let (client, token) = (welcome.client, welcome.generation);
-    let sender = Sender::new(producer, reply, limits, client, token, next_text, options.send_timeout);
+    let sender = Sender::new(uplink, reply, limits, client, token, next_text, options.send_timeout);
     Ok((sender, receiver))
 }
 
-fn open_control(options: &ClientOptions, deadline: Instant) -> Result<Ring<Record>, ConnectError> {
+/// Opens the control ring of a living server. Returns the server's process, too.
+fn open_control(
+    options: &ClientOptions,
+    deadline: Instant,
+) -> Result<(Ring<Record>, ProcessId), ConnectError> {
     let no_server = || ConnectError::NoServer { server: options.server.clone() };
+    let patience = deadline.min(Instant::now() + DAMAGED);
     loop {
-        match Ring::<Record>::open(&control_ring(&options.server)) {
+        let error = match Ring::<Record>::open(&control_ring(&options.server)) {
             // What a killed server left looks like a control ring, too.
             Ok(_) if !holder_lives(&options.server) => return Err(no_server()),
-            Ok(ring) => return Ok(ring),
+            Ok(ring) => match ring.creator() {
+                Some(creator) if creator.is_alive() && !ring.is_closed() => return Ok((ring, creator)),
+                // The server is going; or somebody has overwritten it or closed it, and there will be a new one.
+                _ if Instant::now() >= patience => return Err(no_server()),
+                _ => None,
+            },
             Err(OpenError::NotFound { .. }) => return Err(no_server()),
-            Err(OpenError::NotReady { .. }) if Instant::now() < deadline => std::thread::sleep(STARTING),
-            Err(OpenError::NotReady { .. }) => return Err(no_server()),
+            Err(OpenError::NotReady { .. }) if Instant::now() >= deadline => return Err(no_server()),
+            Err(OpenError::NotReady { .. }) => None,
             // The ring of a dead server is being removed, or replaced, this very moment: some of its names are gone.
             Err(_) if !holder_lives(&options.server) => return Err(no_server()),
-            Err(OpenError::Os { source, .. })
-                if source.kind() == std::io::ErrorKind::NotFound && Instant::now() < deadline =>
-            {
-                std::thread::sleep(STARTING);
-            }
-            Err(error) => return Err(ConnectError::ControlRing(error)),
+            // Or that of a living one was damaged, or is another version's.
+            Err(error) => Some(error),
+        };
+        match error {
+            Some(error) if Instant::now() >= patience => return Err(ConnectError::ControlRing(error)),
+            _ => std::thread::sleep(STARTING),
         }
     }
 }
@@ -132,7 +148,7 @@ fn open_control(options: &ClientOptions, deadline: Instant) -> Result<Ring<Recor
 fn greet(
     options: &ClientOptions,
     hello: &Record,
-    producer: &mut Producer<Record>,
+    uplink: &mut Uplink,
     consumer: &mut Consumer<Record>,
     reply: &Reply,
     deadline: Instant,
@@ -140,15 +156,24 @@ fn greet(
     let no_server = || ConnectError::NoServer { server: options.server.clone() };
     let no_answer = || ConnectError::NoAnswer {
         server: options.server.clone(),
-        pid: reply.control().creator().map_or(0, |process| process.pid()),
+        pid: reply.creator().pid(),
         waited: options.connect_timeout,
     };
+    let began = Instant::now();
     loop {
-        let until = deadline.min(Instant::now() + HELLO_AGAIN);
-        match producer.push_prefix_timeout(hello, hello.used(), until - Instant::now()) {
+        let mut until = deadline.min(Instant::now() + HELLO_AGAIN);
+        match uplink.producer.push_prefix_timeout(hello, hello.used(), until - Instant::now()) {
             Ok(()) | Err(PushError::TimedOut(()) | PushError::Full(())) => {}
-            Err(PushError::Closed(())) => return Err(no_server()),
-            Err(_) => return Err(ConnectError::Confused),
+            Err(error) => {
+                if uplink.follow(reply) {
+                    continue;
+                }
+                // The server is going, or is about to notice that somebody has damaged its control ring.
+                if began.elapsed() >= DAMAGED && matches!(error, PushError::Closed(())) {
+                    return Err(no_server());
+                }
+                until = until.min(Instant::now() + ANEW);
+            }
         }
         #[cfg(feature = "faults")]
         halyard_ring::faults::pass(halyard_ring::faults::Point::AfterHello);
@@ -159,9 +184,13 @@ fn greet(
                 Err(PopError::Empty | PopError::TimedOut) => {}
                 Err(_) => consumer.skip_damaged(),
             }
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until.saturating_duration_since(Instant::now()).min(ANEW);
             // The end of the server's process ends the wait, too.
             if left.is_zero() || consumer.wait(left) == Ok(false) && !reply.server_lives() {
+                break;
+            }
+            if uplink.follow(reply) {
+                // What was in the old ring is lost.
                 break;
             }
         }

@@ -7,6 +7,7 @@ use halyard_ring::Producer;
 use halyard_ring::chat::{Kind, Record, WelcomeBody};
 
 use super::reply::Reply;
+use super::uplink::Uplink;
 use super::{Limits, Past, Receiver, Sender};
 
 /// Both ends of a session in which client 7 was welcomed, by record 1, as `ann`.
@@ -47,7 +48,7 @@ pub fn session(capacity: u32) -> Session {
     let receiver =
         Receiver::new(consumer, Arc::clone(&reply), limits, &welcome, "ann".to_owned(), Past::new());
     let control = reply.control().producer().expect(free);
-    let sender = Sender::new(control, Arc::clone(&reply), limits, 7, 99, 1, Duration::ZERO);
+    let sender = Sender::new(Uplink::new(control), Arc::clone(&reply), limits, 7, 99, 1, Duration::ZERO);
     let server = reply.ring().producer().expect(free);
     Session {
         server,

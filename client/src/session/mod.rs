@@ -41,6 +41,7 @@ mod sender;
 mod silence;
 #[cfg(test)]
 mod tests;
+mod uplink;
 mod watch;
 
 use std::fmt;
@@ -55,6 +56,7 @@ pub(crate) use heard::SPAN;
 pub use receiver::Receiver;
 pub(crate) use receiver::Waker;
 use reply::Reply;
+pub(crate) use sender::Pushed;
 pub use sender::Sender;
 
 /// What a client keeps from session to session, so that a text that it sends again reaches nobody twice, and one that

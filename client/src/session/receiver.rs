@@ -432,6 +432,10 @@ impl Receiver {
                 }
                 Event::Gap(Gap::told(&lost))
             }
+            Kind::Reopen => {
+                reply.look_again();
+                Event::Reopen
+            }
             Kind::Goodbye => {
                 let reason = LeaveReason::from_wire(record.code).unwrap_or(LeaveReason::Shutdown);
                 *goodbye = Some(reason);

@@ -1,10 +1,11 @@
 //! What the two halves share: the reply ring that this client made, and the watch over the server's life.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use halyard_ring::chat::{Record, SCHEMA, ServerName, control_ring, reply_ring};
-use halyard_ring::{Beat, CreateError, Ring, RingOptions, RingView};
+use halyard_ring::{AttachError, Beat, CreateError, ProcessId, Producer, Ring, RingOptions, creator_lives};
 
 use super::watch::Watch;
 use crate::error::ConnectError;
@@ -14,39 +15,37 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// A server whose process cannot be watched counts as gone when its heartbeat is this old.
 const SILENT: Duration = Duration::from_secs(30);
+/// With a heartbeat this old it is looked whether the server has made its control ring anew, and stamps that one.
+const LATE: Duration = Duration::from_secs(1);
 
 /// The reply ring and the control ring of one session. The reply ring's names go when the last half goes.
 pub(crate) struct Reply {
     ring: Ring<Record>,
-    control: Ring<Record>,
+    /// The one of the moment: the server makes it anew when somebody has damaged it, and the session goes on.
+    control: Mutex<Ring<Record>>,
+    /// Counts the control rings of this session.
+    rings: AtomicU32,
     server: ServerName,
-    process: Option<Watch>,
+    creator: ProcessId,
+    process: Watch,
     /// The highest number of a command that was answered. HELLO was number 1.
     answered: AtomicU64,
 }
 
 impl Reply {
-    /// Creates a ring under a name that is free.
+    /// Creates a ring under a name that is free. `creator`: who made the control ring.
     pub(crate) fn create(
         server: &ServerName,
         capacity: u32,
         control: Ring<Record>,
+        creator: ProcessId,
     ) -> Result<Self, ConnectError> {
         let options = RingOptions::spsc(capacity).schema(SCHEMA);
         loop {
             let id = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
             let name = reply_ring(server, &id).expect("digits and a dash make a ring name");
             match Ring::create(&name, &options) {
-                Ok(ring) => {
-                    let process = control.creator().map(|process| Watch::new(process, &ring));
-                    return Ok(Self {
-                        ring,
-                        control,
-                        server: server.clone(),
-                        process,
-                        answered: AtomicU64::new(1),
-                    });
-                }
+                Ok(ring) => return Ok(Self::new(ring, control, server.clone(), creator)),
                 // A former process of this pid left it, or one of another pid namespace has it.
                 Err(CreateError::Exists { .. }) => {}
                 Err(error) => return Err(ConnectError::ReplyRing(error)),
@@ -58,16 +57,63 @@ impl Reply {
     pub(super) fn heap(capacity: u32) -> Self {
         let ring = Ring::heap(&RingOptions::spsc(capacity));
         let control = Ring::heap(&RingOptions::mpsc(16));
-        let process = Some(Watch::new(halyard_ring::ProcessId::current(), &ring));
-        Self { ring, control, server: ServerName::default(), process, answered: AtomicU64::new(1) }
+        Self::new(ring, control, ServerName::default(), ProcessId::current())
+    }
+
+    fn new(ring: Ring<Record>, control: Ring<Record>, server: ServerName, creator: ProcessId) -> Self {
+        let process = Watch::new(creator, &ring);
+        Self {
+            ring,
+            control: Mutex::new(control),
+            rings: AtomicU32::new(0),
+            server,
+            creator,
+            process,
+            answered: AtomicU64::new(1),
+        }
     }
 
     pub(crate) fn ring(&self) -> &Ring<Record> {
         &self.ring
     }
 
-    pub(crate) fn control(&self) -> &Ring<Record> {
-        &self.control
+    /// The process that made the control ring.
+    pub(super) fn creator(&self) -> ProcessId {
+        self.creator
+    }
+
+    pub(super) fn control(&self) -> MutexGuard<'_, Ring<Record>> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many control rings this session has had before the one of the moment.
+    #[inline]
+    pub(super) fn rings(&self) -> u32 {
+        // The lock in `attach` orders what comes with the new ring; this only says that there is one.
+        self.rings.load(Ordering::Relaxed)
+    }
+
+    /// Attaches to the control ring of the moment. Returns its number, too.
+    pub(super) fn attach(&self) -> Result<(Producer<Record>, u32), AttachError> {
+        let control = self.control();
+        Ok((control.producer()?, self.rings()))
+    }
+
+    /// Looks whether the same server has made its control ring anew, and goes over to that one. True if so; the sender
+    /// then has to [attach](Self::attach) to it. Some system calls.
+    pub(super) fn look_again(&self) -> bool {
+        let mut control = self.control();
+        if control.is_current() {
+            return false;
+        }
+        // What cannot be opened is damaged already: there will be another one.
+        let Ok(ring) = Ring::<Record>::open(&control_ring(&self.server)) else { return false };
+        if ring.schema() != SCHEMA || ring.creator() != Some(self.creator) {
+            return false;
+        }
+        *control = ring;
+        self.rings.store(self.rings().wrapping_add(1), Ordering::Relaxed);
+        true
     }
 
     /// Tells the server that this client lives.
@@ -90,26 +136,25 @@ impl Reply {
 
     /// How long ago the server last stamped its heartbeat.
     pub(super) fn server_silent(&self) -> Duration {
-        self.control.last_beat(Beat::Creator).unwrap_or_default()
+        let age = || self.control().last_beat(Beat::Creator).unwrap_or_default();
+        let silent = age();
+        if silent >= LATE && self.look_again() { age() } else { silent }
     }
 
     /// Whether the server lives. Where there is no handle on its process (another pid namespace), the lock on the
     /// control ring says so, which the kernel drops with the process; since that lock may be a successor's already,
     /// the heartbeat is looked at, too.
     pub(crate) fn server_lives(&self) -> bool {
-        match &self.process {
-            Some(process) if process.is_certain() => !process.has_ended(),
-            _ => {
-                holder_lives(&self.server)
-                    && self.control.last_beat(Beat::Creator).is_none_or(|age| age < SILENT)
-            }
+        if self.process.is_certain() {
+            return !self.process.has_ended();
         }
+        holder_lives(&self.server) && self.server_silent() < SILENT
     }
 }
 
-/// Whether a living server holds this name.
+/// Whether a living server holds this name. Answers also for a control ring that somebody has damaged.
 pub(super) fn holder_lives(server: &ServerName) -> bool {
-    RingView::open(&control_ring(server)).is_ok_and(|view| view.creator_is_alive().unwrap_or(true))
+    matches!(creator_lives(&control_ring(server)), Ok(Some(true)))
 }
 
 impl Drop for Reply {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use halyard_ring::chat::{Record, flags, fragments};
-use halyard_ring::{Producer, PushError, monotonic_ns};
+use halyard_ring::{PushError, monotonic_ns};
 
 use super::Limits;
 use super::reply::Reply;
+use super::uplink::Uplink;
 use crate::command::Command;
 use crate::error::SendError;
 
@@ -18,6 +19,19 @@ const ANSWERS: Duration = Duration::from_micros(100);
 /// The server remembers that many commands of a client: an older one cannot be sent again.
 const WINDOW: u64 = 64;
 
+/// How often a command is begun anew because the control ring was made anew meanwhile.
+const RINGS: u32 = 20;
+
+/// What became of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// It lies in the control ring.
+    Whole,
+    /// It does not: the server has made its control ring anew. The commands before it that were not answered are lost
+    /// with the old ring and are to be sent again first.
+    Anew,
+}
+
 /// Sends commands straight into the server's control ring.
 ///
 /// Each method returns the command's number as soon as the command lies in the ring; the answer comes to the
@@ -25,9 +39,13 @@ const WINDOW: u64 = 64;
 /// full control ring makes a method wait, for at most
 /// [`send_timeout`](crate::ClientOptions::send_timeout).
 ///
+/// When another process damages the control ring, the server makes a new one, which this finds by itself. What lay in
+/// the old one may be lost: after [`Event::Reopen`](crate::Event::Reopen) commands without an answer are to be
+/// [sent again](Self::send_again), in the order of their numbers.
+///
 /// Dropping the sender sends QUIT if the program has not.
 pub struct Sender {
-    producer: Producer<Record>,
+    uplink: Uplink,
     reply: Arc<Reply>,
     limits: Limits,
     /// Head of every record to come: client id and token are in place.
@@ -45,7 +63,7 @@ pub struct Sender {
 
 impl Sender {
     pub(super) fn new(
-        producer: Producer<Record>,
+        uplink: Uplink,
         reply: Arc<Reply>,
         limits: Limits,
         client: u32,
@@ -59,7 +77,7 @@ impl Sender {
         let beat_every_ns = u64::try_from(limits.beat_every().as_nanos()).unwrap_or(u64::MAX);
         // HELLO was number 1.
         Self {
-            producer,
+            uplink,
             reply,
             limits,
             record,
@@ -201,7 +219,7 @@ impl Sender {
         command.check()?;
         let number = self.take_number();
         let text = if command.is_text() { self.take_text_number() } else { 0 };
-        self.push(number, text, command, 0)?;
+        self.push_somewhere(number, text, command, 0)?;
         Ok(number)
     }
 
@@ -214,7 +232,7 @@ impl Sender {
     pub fn resend<T: AsRef<str>>(&mut self, text: u64, command: &Command<T>) -> Result<u64, SendError> {
         command.check()?;
         let number = self.take_number();
-        self.push(number, text, command, 0)?;
+        self.push_somewhere(number, text, command, 0)?;
         Ok(number)
     }
 
@@ -232,18 +250,38 @@ impl Sender {
     /// See [`SendError`].
     pub fn send_again<T: AsRef<str>>(&mut self, number: u64, command: &Command<T>) -> Result<(), SendError> {
         let text = self.texts[(number % WINDOW) as usize];
-        self.push(number, text, command, flags::RETRY)
+        self.push_somewhere(number, text, command, flags::RETRY)
     }
 
     /// Sends a command under a number that [`take_number`](Self::take_number) gave: for those who must note the
-    /// number before the answer can come.
+    /// number before the answer can come, and keep commands in order when the control ring is made anew.
     pub(crate) fn send_as<T: AsRef<str>>(
         &mut self,
         number: u64,
         text: u64,
         command: &Command<T>,
-    ) -> Result<(), SendError> {
+    ) -> Result<Pushed, SendError> {
         self.push(number, text, command, 0)
+    }
+
+    /// [`send_again`](Self::send_again) for those who use [`send_as`](Self::send_as).
+    pub(crate) fn send_again_as<T: AsRef<str>>(
+        &mut self,
+        number: u64,
+        text: u64,
+        command: &Command<T>,
+    ) -> Result<Pushed, SendError> {
+        // No answer may mean that the control ring is another one, and that this client was not told.
+        if self.uplink.follow(&self.reply) {
+            return Ok(Pushed::Anew);
+        }
+        self.push(number, text, command, flags::RETRY)
+    }
+
+    /// Goes over to the control ring that the server has made anew, if the receiver has heard of one. True if so.
+    #[inline]
+    pub(crate) fn follow(&mut self) -> bool {
+        self.uplink.is_outdated(&self.reply) && self.uplink.follow(&self.reply)
     }
 
     fn take_text_number(&mut self) -> u64 {
@@ -267,17 +305,36 @@ impl Sender {
         self.last_beat_ns = monotonic_ns();
     }
 
+    /// Puts a command into the control ring of the moment.
+    fn push_somewhere<T: AsRef<str>>(
+        &mut self,
+        number: u64,
+        text: u64,
+        command: &Command<T>,
+        flag: u16,
+    ) -> Result<(), SendError> {
+        for _ in 0..RINGS {
+            if self.push(number, text, command, flag)? == Pushed::Whole {
+                return Ok(());
+            }
+        }
+        Err(SendError::Damaged)
+    }
+
     fn push<T: AsRef<str>>(
         &mut self,
         number: u64,
         text_number: u64,
         command: &Command<T>,
         flag: u16,
-    ) -> Result<(), SendError> {
+    ) -> Result<Pushed, SendError> {
         if flag & flags::RETRY == 0 && !matches!(command, Command::Quit) {
             self.await_window(number)?;
         }
         self.texts[(number % WINDOW) as usize] = text_number;
+        if self.follow() {
+            return Ok(Pushed::Anew);
+        }
         let (nick, text, action) = command.parts();
         #[cfg(feature = "faults")]
         if matches!(command, Command::Quit) {
@@ -298,34 +355,51 @@ impl Sender {
             Command::History { count, before, .. } => (*count, *before),
             _ => (0, 0),
         };
+        let mut pushed = Pushed::Whole;
         if nick.len() + text.len() <= halyard_ring::chat::BODY {
             (record.frag, record.frags) = (0, 1);
             record.set_body(nick, text);
-            self.push_record()?;
+            pushed = self.push_record()?;
         } else {
             let frags = fragments(nick.len(), text).count();
             for (index, piece) in fragments(nick.len(), text).enumerate() {
                 // At most FRAGS_MAX, for `check` has seen the text.
                 (self.record.frag, self.record.frags) = (index as u8, frags as u8);
                 self.record.set_body(if index == 0 { nick } else { "" }, piece);
-                self.push_record()?;
+                pushed = self.push_record()?;
+                if pushed == Pushed::Anew {
+                    break;
+                }
             }
         }
-        self.has_quit |= matches!(command, Command::Quit);
+        self.has_quit |= matches!(command, Command::Quit) && pushed == Pushed::Whole;
         #[cfg(feature = "faults")]
         if self.has_quit {
             halyard_ring::faults::pass(halyard_ring::faults::Point::AfterQuit);
         }
-        Ok(())
+        Ok(pushed)
     }
 
-    fn push_record(&mut self) -> Result<(), SendError> {
+    #[inline]
+    fn push_record(&mut self) -> Result<Pushed, SendError> {
         let used = self.record.used();
-        let pushed = match self.producer.try_push_prefix(&self.record, used) {
-            Err(PushError::Full(_)) => self.push_waiting(used),
-            other => other,
-        };
-        pushed.map_err(|error| match error {
+        match self.uplink.producer.try_push_prefix(&self.record, used) {
+            Ok(()) => Ok(Pushed::Whole),
+            Err(PushError::Full(_)) => {
+                let pushed = self.push_waiting(used);
+                pushed.map_or_else(|error| self.not_pushed(error), |()| Ok(Pushed::Whole))
+            }
+            Err(error) => self.not_pushed(error),
+        }
+    }
+
+    /// A record did not go in. Perhaps there is a new control ring, and this client has not heard of it.
+    #[cold]
+    fn not_pushed(&mut self, error: PushError<()>) -> Result<Pushed, SendError> {
+        if self.uplink.follow(&self.reply) {
+            return Ok(Pushed::Anew);
+        }
+        Err(match error {
             PushError::Closed(_) => SendError::Closed,
             PushError::Full(_) | PushError::TimedOut(_) => SendError::Full { waited: self.timeout },
             _ => SendError::Damaged,
@@ -354,11 +428,12 @@ impl Sender {
         let began = Instant::now();
         loop {
             let left = self.timeout.saturating_sub(began.elapsed());
-            match self.producer.push_prefix_timeout(&self.record, used, left.min(SPACE)) {
+            match self.uplink.producer.push_prefix_timeout(&self.record, used, left.min(SPACE)) {
                 Err(PushError::TimedOut(())) if !self.reply.server_lives() => {
                     return Err(PushError::Closed(()));
                 }
-                Err(PushError::TimedOut(())) if left > SPACE => {}
+                // A new control ring has room.
+                Err(PushError::TimedOut(())) if left > SPACE && !self.reply.look_again() => {}
                 other => return other,
             }
         }

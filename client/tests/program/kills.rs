@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 
 use crate::util::{LONG, Place, Running};
 
-const CLIENTS: usize = 4;
+pub(crate) const CLIENTS: usize = 4;
 const KILLS: u64 = 8;
 
 /// A server that waits for all of a dead one's clients, however slow this machine is.
@@ -22,7 +22,7 @@ fn server(place: &Place) -> Running {
     server
 }
 
-fn member(place: &Place, nick: &str) -> Client {
+pub(crate) fn member(place: &Place, nick: &str) -> Client {
     // Room for all that can be under way, so that nothing is lost for want of it.
     let options = ClientOptions::new(place.name.clone(), nick).ring_capacity(4096).policy(Policy::Spill(0));
     let client = Client::connect(&options.answer_timeout(LONG)).unwrap();
@@ -31,7 +31,7 @@ fn member(place: &Place, nick: &str) -> Client {
 }
 
 /// Says things until it is told to stop; returns how many.
-fn talk(client: &Client, stop: &AtomicBool) -> u64 {
+pub(crate) fn talk(client: &Client, stop: &AtomicBool) -> u64 {
     let mut said = 0;
     while !stop.load(Ordering::Relaxed) {
         said += 1;
@@ -46,7 +46,7 @@ fn talk(client: &Client, stop: &AtomicBool) -> u64 {
 
 /// Listens until it has heard the last text of everybody: what it heard from whom, in order, and how often the
 /// server was lost.
-fn listen(client: &Client, last: &Mutex<Option<Said>>) -> BTreeMap<String, Vec<u64>> {
+pub(crate) fn listen(client: &Client, last: &Mutex<Option<Said>>) -> BTreeMap<String, Vec<u64>> {
     let mut heard: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     let mut end = None;
     loop {
@@ -58,6 +58,7 @@ fn listen(client: &Client, last: &Mutex<Option<Said>>) -> BTreeMap<String, Vec<u
             }
             Ok(Some(Event::Gap(gap))) => panic!("{gap:?}"),
             Ok(Some(Event::GaveUp { why })) => panic!("{why}"),
+            Ok(Some(Event::Answer(answer))) if answer.result.is_err() => panic!("{answer:?}"),
             Ok(Some(_)) => {}
             Ok(None) => {
                 if let Some(last) = last {
@@ -76,15 +77,36 @@ fn listen(client: &Client, last: &Mutex<Option<Said>>) -> BTreeMap<String, Vec<u
 }
 
 /// Who said how many texts.
-type Said = BTreeMap<String, u64>;
+pub(crate) type Said = BTreeMap<String, u64>;
 
 /// Whatever happens, nobody waits for more than what was said until now.
-struct Enough<'a>(&'a AtomicBool, &'a Mutex<Option<Said>>);
+pub(crate) struct Enough<'a>(pub(crate) &'a AtomicBool, pub(crate) &'a Mutex<Option<Said>>);
 
 impl Drop for Enough<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
         self.1.lock().unwrap().get_or_insert_default();
+    }
+}
+
+/// Each of the clients heard each text of everybody once, in order.
+#[track_caller]
+pub(crate) fn everybody_heard_everything(
+    clients: &[Client],
+    heard: &[BTreeMap<String, Vec<u64>>],
+    said: &Said,
+) {
+    for (client, heard) in clients.iter().zip(heard) {
+        for (nick, &count) in said {
+            let numbers = heard.get(nick).map_or(&[][..], |numbers| &numbers[..]);
+            let wrong = numbers.iter().zip(1..).find(|&(&number, expected)| number != expected);
+            assert!(
+                wrong.is_none() && numbers.len() as u64 == count,
+                "{} heard {} of {count} from {nick}; the first that is not in its place: {wrong:?} (heard, expected)",
+                client.nick(),
+                numbers.len()
+            );
+        }
     }
 }
 
@@ -119,18 +141,7 @@ fn whoever_stays_hears_everything_once_and_in_order_however_often_the_server_is_
         listeners.into_iter().map(|listener| listener.join().unwrap()).collect()
     });
     let said = last.into_inner().unwrap().unwrap();
-    for (client, heard) in clients.iter().zip(&heard) {
-        for (nick, &count) in &said {
-            let numbers = heard.get(nick).map_or(&[][..], |numbers| &numbers[..]);
-            let wrong = numbers.iter().zip(1..).find(|&(&number, expected)| number != expected);
-            assert!(
-                wrong.is_none() && numbers.len() as u64 == count,
-                "{} heard {} of {count} from {nick}; the first that is not in its place: {wrong:?} (heard, expected)",
-                client.nick(),
-                numbers.len()
-            );
-        }
-    }
+    everybody_heard_everything(&clients, &heard, &said);
     drop(clients);
     let running = running.unwrap();
     running.signal(Signal::SIGTERM);

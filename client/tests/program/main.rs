@@ -11,6 +11,7 @@ mod kills;
 mod outages;
 mod pipes;
 mod pty;
+mod scribbler;
 mod script;
 mod terminal;
 mod top;

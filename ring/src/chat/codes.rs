@@ -74,6 +74,8 @@ wire_enum! {
         Goodbye = 112,
         /// One entry of HISTORY's answer: a message of the room that was said earlier.
         Earlier = 113,
+        /// The server has made its control ring anew: open it again, and send again what was not answered.
+        Reopen = 114,
     }
 }
 

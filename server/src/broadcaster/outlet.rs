@@ -285,7 +285,7 @@ impl Outlet {
         match error {
             PushError::Full(()) | PushError::TimedOut(()) => {}
             // The client closed its own ring: it left without a word.
-            PushError::Closed(()) => self.gone = Some(LeaveReason::Died),
+            PushError::Closed(()) if self.ring.check().is_ok() => self.gone = Some(LeaveReason::Died),
             error => {
                 tracing::warn!(client = self.id, nick = %self.nick, pid = self.pid, %error, "reply ring unusable");
                 self.gone = Some(LeaveReason::Misbehaved);

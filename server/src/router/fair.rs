@@ -144,6 +144,11 @@ impl Fair {
 }
 
 impl Share {
+    /// Whether records of the client wait for their turn.
+    pub(super) fn has_backlog(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
     /// The next record of the backlog.
     pub(super) fn next(&mut self) -> Option<Record> {
         let record = self.backlog.pop_front()?;

@@ -9,6 +9,7 @@ mod commands;
 mod fair;
 mod history;
 mod post;
+mod renew;
 mod rounds;
 mod session;
 mod settle;
@@ -20,11 +21,12 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use halyard_ring::chat::{Bad, ErrorCode, Kind, LeaveReason, Record, flags};
-use halyard_ring::{Consumer, PopError, Producer, Ring, RingName, monotonic_ns};
+use halyard_ring::{Consumer, PopError, Producer, RingName, monotonic_ns};
 
 use crate::audit::{Auditor, Line, reason_word};
 use crate::broadcaster::{Arrivals, Desk};
 use crate::config::Config;
+use crate::control::Control;
 use crate::history::History;
 use crate::inflight::InFlight;
 use crate::job::{Job, Op};
@@ -37,6 +39,7 @@ use crate::steward::Chore;
 use crate::wire::{error_record, refusal};
 use admission::Greeting;
 use fair::{Fair, Turn};
+use renew::Health;
 use session::{Known, Session};
 use settle::Settling;
 
@@ -54,7 +57,7 @@ const LOG_EVERY: Duration = Duration::from_secs(1);
 /// What a router is made of.
 pub(crate) struct Parts {
     pub(crate) config: Arc<Config>,
-    pub(crate) control: Ring<Record>,
+    pub(crate) control: Arc<Control>,
     pub(crate) consumer: Consumer<Record>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) inboxes: Vec<Producer<Job>>,
@@ -94,6 +97,7 @@ pub(crate) struct Router {
     /// A text that came in fragments, whole.
     text: String,
     nonsense: LogLimit,
+    health: Health,
     settling: Option<Settling>,
     fair: Fair,
     stopping: bool,
@@ -141,6 +145,7 @@ impl Router {
             flights: 0,
             text: String::new(),
             nonsense: LogLimit { last: None, suppressed: 0 },
+            health: Health::new(),
             settling,
             fair,
             stopping: false,
@@ -168,13 +173,15 @@ impl Router {
                 self.settle(false);
                 pause = settle::LOOK_EVERY;
             }
+            if self.look_after_control(taken) {
+                continue;
+            }
             if taken < BATCH && !self.stopping && !self.fair.has_waiting() {
                 // A damaged slot shows at the next pop.
-                if let Err(error @ (PopError::Truncated | PopError::Closed)) = self.parts.consumer.wait(pause)
+                if let Err(error @ (PopError::Truncated | PopError::Closed)) =
+                    self.parts.consumer.wait(self.health.pause(pause))
                 {
-                    // Nothing will come any more; clients hear goodbye and look for the next server.
-                    tracing::error!(%error, "another process has truncated or closed the control ring: the server stops");
-                    self.stopping = true;
+                    self.is_trouble(error);
                 }
             }
         }
@@ -187,16 +194,22 @@ impl Router {
             match self.parts.consumer.try_pop_prefix(record, Record::used_from_prefix) {
                 Ok(()) => {
                     self.parts.counters.router.received.add(1);
+                    if self.health.is_alert() && self.is_scribbled() {
+                        // Its sender hears nothing, and sends it again into the next ring.
+                        return taken + 1;
+                    }
                     self.take(record);
+                    if self.health.is_bad() {
+                        return taken + 1;
+                    }
                 }
-                Err(PopError::Corrupt(damage)) => {
-                    self.parts.counters.router.damaged.add(1);
-                    if let Some(more) = self.nonsense.pass() {
-                        tracing::warn!(%damage, more, "damaged slot in the control ring passed over");
+                Err(PopError::Empty) => return taken,
+                Err(error) => {
+                    if self.is_trouble(error) {
+                        return taken;
                     }
                     self.parts.consumer.skip_damaged();
                 }
-                Err(_) => return taken,
             }
         }
         BATCH
@@ -229,11 +242,17 @@ impl Router {
         let slot = record.client.wrapping_sub(1) & self.slot_mask;
         let known = self.sessions.get_mut(slot as usize).and_then(Option::as_mut);
         let Some(session) = known.filter(|session| session.client.id == record.client) else {
+            if self.is_scribbled() {
+                return;
+            }
             self.parts.counters.router.unknown_sender.add(1);
             self.nonsense(record, "record from an unknown client");
             return;
         };
         if session.client.token != record.generation {
+            if self.is_scribbled() {
+                return;
+            }
             self.parts.counters.router.stale.add(1);
             self.complain(slot, ErrorCode::StaleGeneration, now);
             self.nonsense(record, "record with a wrong token");
@@ -302,6 +321,10 @@ impl Router {
         if let Some(half) = session.long.half()
             && half != record.command
         {
+            if self.is_scribbled() {
+                return;
+            }
+            let Some(session) = &mut self.sessions[slot as usize] else { return };
             session.long.forget();
             session.window.mark(half);
             self.error(slot, ErrorCode::FragmentLost, half, now);
@@ -324,6 +347,10 @@ impl Router {
     }
 
     fn malformed(&mut self, slot: u32, record: &Record, code: ErrorCode, now: u64) {
+        if self.is_scribbled() {
+            // This is not what the client wrote. It will send it again.
+            return;
+        }
         self.parts.counters.router.malformed.add(1);
         if let Some(session) = &mut self.sessions[slot as usize] {
             session.long.forget();
@@ -413,9 +440,13 @@ impl Router {
                 Ok(true) => {
                     self.take_batch(record);
                 }
-                Ok(false) if Instant::now() < deadline => {}
+                Ok(false) => {}
                 Err(PopError::Corrupt(_)) => self.parts.consumer.skip_damaged(),
-                Ok(false) | Err(_) => break,
+                Err(_) => break,
+            }
+            // Also if it seems to have no end: somebody may be scribbling over it.
+            if Instant::now() >= deadline {
+                break;
             }
         }
         self.settle(true);

@@ -45,7 +45,7 @@ fn origin(client: &Client<'_>, message: &super::client::Seen) -> u64 {
     client.get(message, "count") | client.get(message, "high") << 32
 }
 
-fn nothing_is_left_of(server: &str) {
+pub(super) fn nothing_is_left_of(server: &str) {
     let ours = |file: &std::fs::DirEntry| file.file_name().to_string_lossy().contains(server);
     until("the removal of every name", || {
         !std::fs::read_dir("/dev/shm").unwrap().flatten().any(|file| ours(&file))
@@ -450,13 +450,26 @@ fn the_c_of_the_page_is_a_client() {
     }
     let dm = ann.send("DM", "carl", "psst", &[]);
     assert_eq!(ann.answer(dm).0.kind, "ACK");
+    // Somebody closes the control ring, and the server makes another one.
+    super::renewal::close_control(&page, &name);
+    ann.await_kind("REOPEN");
+    ann.reopen();
+    writeln!(input, "{long}").unwrap();
+    assert_eq!(ann.await_kind("MESSAGE").text, long);
     drop(input);
     assert_eq!(ann.await_kind("LEFT").nick, "carl");
     let lines: Vec<String> =
         BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap).collect();
     assert_eq!(
         lines,
-        ["<carl> moin", &format!("<carl> {long}"), "<ann> servus", &format!("<ann> {long}"), "*ann* psst"]
+        [
+            "<carl> moin",
+            &format!("<carl> {long}"),
+            "<ann> servus",
+            &format!("<ann> {long}"),
+            "*ann* psst",
+            &format!("<carl> {long}")
+        ]
     );
     assert!(child.wait().unwrap().success());
     server.stop();

@@ -107,6 +107,16 @@ impl<'p> Client<'p> {
         self.send_as(1, "HELLO", nick, ring, &fields);
     }
 
+    /// Goes over to the control ring that the same server has made anew (section 6.8).
+    pub(crate) fn reopen(&mut self) {
+        let name = self.control.segment.name.clone();
+        let renewed = Segment::open(self.page, &name).expect("the server's new control ring");
+        assert_eq!(renewed.get("creator"), self.control.segment.get("creator"), "of the same server");
+        assert_ne!(renewed.get("epoch"), self.control.segment.get("epoch"), "another one");
+        assert_eq!(renewed.get("renewals"), self.control.segment.get("renewals") + 1);
+        self.control = End::producer(renewed);
+    }
+
     /// A field of what came.
     pub(crate) fn get(&self, seen: &Seen, name: &str) -> u64 {
         get(self.page, "Record", name, &seen.bytes)

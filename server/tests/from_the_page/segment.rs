@@ -31,7 +31,7 @@ pub(crate) enum Bed {
 /// A mapped segment with its semaphores.
 pub(crate) struct Segment<'p> {
     pub(crate) page: &'p Page,
-    name: String,
+    pub(crate) name: String,
     /// Whether the names are ours to remove.
     is_ours: bool,
     base: *mut u8,

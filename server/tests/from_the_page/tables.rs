@@ -220,6 +220,14 @@ fn headers_lie_as_the_page_says() {
     // Whether this process takes part in barriers, which it does as soon as it has a ring.
     check("asymmetric", u64::from(membarrier(&page, "MEMBARRIER_REGISTER_GLOBAL_EXPEDITED")));
 
+    // Of the ring that was made in its place.
+    let renewed = Made(ring.renew(&options).unwrap());
+    assert_eq!((first.renewals, renewed.inspect().renewals), (0, 1));
+    assert_eq!(seen.get("renewals"), 0);
+    let again = Segment::open(&page, name.as_str()).unwrap();
+    assert_eq!(again.get("renewals"), 1);
+    done("renewals");
+
     // What moves.
     let mut producer = ring.producer().unwrap();
     let second = ring.producer().unwrap();

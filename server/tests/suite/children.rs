@@ -100,9 +100,19 @@ fn plays_its_role() {
         client_stops();
         return;
     }
-    if role == "serve-mortal" {
-        crate::hostile::serve_without_the_guard(ServerName::new(&server).unwrap());
-        return;
+    let name = ServerName::new(&server).unwrap();
+    match role.as_str() {
+        "serve-mortal" => return crate::hostile::serve_without_the_guard(name),
+        "serve-patient" => return crate::hostile::serve_without_renewal(name),
+        // `nick` says for how long, and over what.
+        "scribble" => return crate::scribbler::scribble(&nick),
+        // A server that was killed while it made its control ring anew.
+        "half-renewed" => {
+            let next = halyard_ring::chat::control_ring(&name).next().unwrap();
+            let _ring = Ring::<Record>::create(&next, &RingOptions::mpsc(16)).unwrap();
+            return announce("ready");
+        }
+        _ => {}
     }
     let mut client = Client::connect(&ServerName::new(&server).unwrap(), &nick);
     client.join("lobby");
@@ -114,6 +124,11 @@ fn plays_its_role() {
                 client.read(Duration::from_millis(20));
             }
             while client.read(Duration::ZERO).is_some() {}
+        }
+        // Does not read, and does not fall to what it would find.
+        "deaf" => {
+            announce("ready");
+            std::thread::sleep(Duration::from_secs(60));
         }
         // Stops in the middle of writing a command, then tries to finish it when told to go on.
         "claimant" => {

@@ -1,4 +1,4 @@
-//! Processes that may write what the server reads, and truncate it.
+//! Processes that truncate what the server reads and writes.
 
 use std::fs::OpenOptions;
 use std::hash::{BuildHasher, RandomState};
@@ -8,23 +8,38 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use halyard_ring::chat::{Kind, LeaveReason, Record, ServerName, control_ring};
+use halyard_ring::chat::{Kind, LeaveReason, ServerName, control_ring};
 use halyard_ring::guards::{self, Guard};
-use halyard_ring::{Ring, RingName, remove_dead};
+use halyard_ring::{RingName, remove_dead};
 use halyard_server::{Config, Server};
 use nix::sys::signal::Signal;
 
 use crate::children::{Process, announce};
 use crate::support::{Client, TestServer, config, eventually, names_of, unique_name};
 
-fn truncate(name: &RingName, len: u64) {
-    let path = format!("/dev/shm{}", name.segment());
+/// Where a ring's segment lies.
+pub(crate) fn path(name: &RingName) -> String {
+    format!("/dev/shm{}", name.segment())
+}
+
+pub(crate) fn truncate(path: &str, len: u64) {
     OpenOptions::new().write(true).open(path).unwrap().set_len(len).unwrap();
 }
 
 /// In a child: a server that has no handler for SIGBUS.
 pub(crate) fn serve_without_the_guard(name: ServerName) {
     guards::take_out(Guard::Sigbus);
+    serve(name);
+}
+
+/// In a child: a server that does not make its control ring anew.
+pub(crate) fn serve_without_renewal(name: ServerName) {
+    guards::take_out(Guard::Renewal);
+    serve(name);
+}
+
+/// In a child: a server, until it is killed.
+fn serve(name: ServerName) {
     let server = Server::start(Config { name, ..config() }).unwrap();
     announce("ready");
     thread::sleep(Duration::from_secs(60));
@@ -41,7 +56,7 @@ fn a_client_whose_reply_ring_is_truncated_is_dropped_and_nobody_else_is() {
         ann.next_of(Kind::Joined);
         let own = format!(".reply.{}-", bob.pid());
         let reply = names_of(server.name()).into_iter().find(|name| name.contains(&own)).unwrap();
-        truncate(&RingName::new(&reply).unwrap(), len);
+        truncate(&path(&RingName::new(&reply).unwrap()), len);
         // The broadcaster writes into it.
         for n in 0..50 {
             let said = ann.say(&format!("{n}"));
@@ -59,7 +74,7 @@ fn without_the_guard_a_truncated_reply_ring_ends_the_server() {
     let name = unique_name();
     let server = Process::start(&name, "nobody", "serve-mortal");
     let ann = Client::connect(&name, "ann");
-    truncate(ann.ring.name().unwrap(), 0);
+    truncate(&path(ann.ring.name().unwrap()), 0);
     // Liveness looks at its heartbeat.
     assert_eq!(server.end().signal(), Some(Signal::SIGBUS as i32));
     drop(ann);
@@ -69,39 +84,22 @@ fn without_the_guard_a_truncated_reply_ring_ends_the_server() {
 }
 
 #[test]
-fn a_server_whose_control_ring_is_truncated_says_goodbye_and_stops() {
-    let server = TestServer::start();
-    let mut ann = server.client("ann");
-    ann.join("lobby");
-    truncate(&control_ring(server.name()), 0);
-    assert_eq!(ann.next_of(Kind::Goodbye).code, LeaveReason::Shutdown.wire());
-    eventually("stopped", || !server.is_running());
-}
-
-#[test]
-fn a_server_whose_control_ring_somebody_closes_says_goodbye_and_stops() {
-    let server = TestServer::start();
-    let mut ann = server.client("ann");
-    Ring::<Record>::open(&control_ring(server.name())).unwrap().close();
-    assert_eq!(ann.next_of(Kind::Goodbye).code, LeaveReason::Shutdown.wire());
-    eventually("stopped", || !server.is_running());
-}
-
-#[test]
 fn a_server_stops_although_somebody_never_stops_scribbling_over_the_control_ring() {
     let server = TestServer::start();
-    let path = format!("/dev/shm{}", control_ring(server.name()).segment());
-    let file = OpenOptions::new().write(true).open(path).unwrap();
+    let path = path(&control_ring(server.name()));
     // All the slots: each that the server steps over is garbage again a moment later.
     let slots = 256 * u64::from(Config::default().control_capacity);
-    let begin = file.metadata().unwrap().len() - slots;
+    let begin = std::fs::metadata(&path).unwrap().len() - slots;
     let random = RandomState::new();
     let garbage: Vec<u8> = (0..slots / 8).flat_map(|word| random.hash_one(word).to_ne_bytes()).collect();
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
-                file.write_all_at(&garbage, begin).unwrap();
+                // Whichever has the name: the server makes a new one each time.
+                if let Ok(file) = OpenOptions::new().write(true).open(&path) {
+                    file.write_all_at(&garbage, begin).unwrap();
+                }
             }
         });
         eventually("damage", || server.stats().damaged > 0);

@@ -25,6 +25,7 @@ pub(super) fn examine(name: &RingName, before: &Picture, after: &Picture, verbos
         findings.extend(ring.dead_consumer());
         findings.extend(ring.held_slots());
     }
+    findings.extend(ring.renewed());
     findings.extend(ring.damage());
     findings.extend(ring.semaphores());
     findings.extend(ring.deaf_consumer());
@@ -138,6 +139,20 @@ impl Ring<'_> {
             findings.push(self.finding(severity, check, text, cure).with_pid(pid));
         }
         findings
+    }
+
+    /// A ring that is not the first one that its creator made under this name.
+    fn renewed(&self) -> Option<Finding> {
+        let times = self.after.renewals;
+        if times == 0 {
+            return None;
+        }
+        let text = format!(
+            "its owner has made it anew {}, since another process had damaged it",
+            plural(times as usize, "time")
+        );
+        let cure = Cure::Advice("look who writes to it: its owner's log says when and what".to_owned());
+        Some(self.finding(Severity::Warning, "made_anew", text, cure))
     }
 
     /// Slots whose words can be in no ring, and those that the consumer found.

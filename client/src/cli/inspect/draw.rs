@@ -76,6 +76,13 @@ fn header(picture: &Picture, life: Option<&Life>, paint: &Paint) -> Vec<String> 
     let beat = |stamped| picture.beat_age(stamped).map(|age| format!(" · heartbeat {} ago", span(age)));
     let creator = picture.creator.as_ref().map_or_else(|| "?".to_owned(), Who::label);
     let created = format!(" · created {} ago", span(picture.age()));
+    let anew = match snapshot.renewals {
+        0 => String::new(),
+        times => format!(
+            " · {}",
+            paint.apply(Style::Warn, &format!("made anew {}", plural(times as usize, "time")))
+        ),
+    };
     let consumer =
         snapshot.consumer.map_or_else(|| "none attached".to_owned(), |process| who(process, paint));
     let records = format!(
@@ -98,7 +105,10 @@ fn header(picture: &Picture, life: Option<&Life>, paint: &Paint) -> Vec<String> 
         |label: &str, text: String| format!("  {} {text}", paint.apply(Style::Dim, &format!("{label:<9}")));
     vec![
         title,
-        fact("creator", format!("{creator}{created}{}", beat(snapshot.creator_beat_ns).unwrap_or_default())),
+        fact(
+            "creator",
+            format!("{creator}{created}{anew}{}", beat(snapshot.creator_beat_ns).unwrap_or_default()),
+        ),
         fact("consumer", format!("{consumer}{}", beat(snapshot.peer_beat_ns).unwrap_or_default())),
         fact("records", records),
         fact("positions", positions),

@@ -25,6 +25,8 @@ pub(super) struct PictureJson<'a> {
     /// Hexadecimal text: as numbers, 64 bits would not survive every JSON reader.
     epoch: String,
     schema: String,
+    /// How often its creator has made it anew, because another process had damaged it.
+    renewals: u32,
     created_unix_ns: u64,
     closed: bool,
     head: u64,
@@ -135,6 +137,7 @@ impl<'a> PictureJson<'a> {
             grace_ns: u64::try_from(picture.grace.as_nanos()).unwrap_or(u64::MAX),
             epoch: format!("{:016x}", snapshot.epoch),
             schema: format!("{:016x}", picture.schema),
+            renewals: snapshot.renewals,
             created_unix_ns: snapshot.created_unix_ns,
             closed: snapshot.closed,
             head: snapshot.head,

@@ -105,6 +105,9 @@ fn server_line(top: &Top) -> String {
             }
         }
     }
+    if top.renewals > 0 {
+        text.push_str(&format!(" · control ring made anew {}", plural(top.renewals as usize, "time")));
+    }
     if let Presence::Back { at_ns, times } = top.presence {
         let times = if times == 1 { String::new() } else { format!(", {times} times by now") };
         text.push_str(&format!(" · came back {} ago{times}", ago(at_ns)));

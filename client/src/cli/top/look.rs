@@ -33,6 +33,8 @@ impl State {
 pub(super) struct Seen {
     /// Random number of the segment: another one is another ring.
     pub(super) epoch: u64,
+    /// How often its owner has made it anew, because another process had damaged it.
+    pub(super) renewals: u32,
     /// When it was looked at, nanoseconds of CLOCK_MONOTONIC.
     pub(super) at_ns: u64,
     pub(super) age: Duration,
@@ -63,6 +65,7 @@ impl Seen {
         let asleep = |seen: Option<SemaphoreSnapshot>| seen.and_then(|seen| seen.waiters).unwrap_or(0);
         Self {
             epoch: snapshot.epoch,
+            renewals: snapshot.renewals,
             at_ns: picture.now_ns,
             age: picture.age(),
             owner: picture.creator.clone(),

@@ -193,6 +193,8 @@ pub(super) struct Top {
     pub(super) at_ns: u64,
     returns: u32,
     control_epoch: Option<u64>,
+    /// How often the control ring was made anew.
+    pub(super) renewals: u32,
     tracks: HashMap<String, Track>,
 }
 
@@ -211,6 +213,7 @@ impl Top {
             at_ns: 0,
             returns: 0,
             control_epoch: None,
+            renewals: 0,
             tracks: HashMap::new(),
         }
     }
@@ -237,7 +240,11 @@ impl Top {
 
     fn note_presence(&mut self, sample: &Sample) {
         let control = sample.looks.iter().find(|look| look.is_control && look.state == State::Alive);
-        let epoch = control.and_then(|look| look.seen.as_ref().ok()).map(|seen| seen.epoch);
+        let seen = control.and_then(|look| look.seen.as_ref().ok());
+        let epoch = seen.map(|seen| seen.epoch);
+        // A server that makes its control ring anew has not been away.
+        let is_renewed = seen.is_some_and(|seen| seen.renewals > self.renewals);
+        self.renewals = seen.map_or(self.renewals, |seen| seen.renewals);
         let now = sample.at_ns;
         match (self.presence, control) {
             (Presence::Unseen, Some(_)) => self.presence = Presence::There,
@@ -247,7 +254,10 @@ impl Top {
             (Presence::Gone { .. }, Some(_)) => self.is_back(now),
             // It ended and another came between two looks.
             (Presence::There | Presence::Back { .. }, Some(_))
-                if epoch.is_some() && self.control_epoch.is_some() && epoch != self.control_epoch =>
+                if !is_renewed
+                    && epoch.is_some()
+                    && self.control_epoch.is_some()
+                    && epoch != self.control_epoch =>
             {
                 self.is_back(now);
             }

@@ -23,6 +23,7 @@ fn seen(at_s: u64, head: u64, fill: u64) -> Seen {
     let awake = Some(SemaphoreSnapshot { value: 0, waiters: Some(0) });
     Seen {
         epoch: 7,
+        renewals: 0,
         at_ns: at_s * SECOND,
         age: Duration::from_secs(at_s),
         owner: Some(Who { pid: 4242, command: Some("halyard".into()), alive: true }),
@@ -240,6 +241,18 @@ fn a_server_that_goes_and_comes_back_is_told_of() {
     // Another one between two looks.
     top.take(sample(9, vec![ring("control", Seen { epoch: 9, ..seen(9, 0, 0) })]));
     assert_eq!(top.presence, Presence::Back { at_ns: 9 * SECOND, times: 2 });
+}
+
+#[test]
+fn a_control_ring_that_was_made_anew_is_no_new_server() {
+    let mut top = top();
+    top.take(sample(1, vec![ring("control", seen(1, 0, 0))]));
+    assert!(!screen(&top, 90, 10).contains("made anew"));
+    top.take(sample(2, vec![ring("control", Seen { epoch: 8, renewals: 1, ..seen(2, 0, 0) })]));
+    assert_eq!(top.presence, Presence::There);
+    assert!(screen(&top, 90, 10).contains("control ring made anew 1 time"), "{}", screen(&top, 90, 10));
+    top.take(sample(3, vec![ring("control", Seen { epoch: 9, renewals: 0, ..seen(3, 0, 0) })]));
+    assert_eq!(top.presence, Presence::Back { at_ns: 3 * SECOND, times: 1 });
 }
 
 #[test]

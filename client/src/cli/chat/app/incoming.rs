@@ -8,7 +8,7 @@ use super::window::{Membership, Place};
 use crate::cli::config::{Desktop, On};
 use crate::cli::ls::units::latency;
 use crate::cli::run::{rooms_line, who_line};
-use crate::cli::show::plural;
+use crate::cli::show::{RENEWED, plural};
 use crate::cli::visible::visible;
 
 impl App {
@@ -43,6 +43,8 @@ impl App {
             Event::Reconnected { nick, room: back, .. } => {
                 self.reconnected(session, &nick, back.is_some(), &mut effects);
             }
+            // Every session hears it; once is enough.
+            Event::Reopen if session == 0 => self.notice(self.current, RENEWED),
             Event::GaveUp { why } => self.link = Link::Over(why),
             _ => {}
         }
