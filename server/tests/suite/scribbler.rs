@@ -8,12 +8,12 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use halyard_ring::RingName;
-use halyard_ring::chat::{Kind, LeaveReason, control_ring};
+use halyard_ring::chat::{Kind, LeaveReason, OverflowPolicy, control_ring};
 
 use crate::children::{Process, announce};
 use crate::hostile::path;
 use crate::renewal::insist;
-use crate::support::{TestServer, names_of};
+use crate::support::{Hello, TestServer, names_of};
 
 /// SplitMix64.
 struct Random(u64);
@@ -74,7 +74,10 @@ const LAST: &str = "the last word";
 fn talk_under_a_scribbler(again: &str) {
     let server = TestServer::start();
     let name = server.name().clone();
-    let (mut ann, mut bob) = (server.client("ann"), server.client("bob"));
+    let mut ann = server.client("ann");
+    // Nothing shall be lost for want of room, however slowly this machine lets him read.
+    let mut bob =
+        Hello { capacity: 4096, policy: OverflowPolicy::Spill, ..Hello::new(&name, "bob") }.connect();
     ann.join("lobby");
     bob.join("lobby");
     let listener = std::thread::spawn(move || {
