@@ -18,7 +18,7 @@ use crate::figures;
 
 /// What a message may take on any machine, nanoseconds: less than any time-out after which somebody gives up waiting for
 /// a client of a storm.
-const NOISE: u64 = 1_000_000_000;
+const NOISE: u64 = 2_000_000_000;
 /// By what factor messages near faults may be slower as a whole, beyond their graces.
 const SLOWER: u64 = 5;
 /// Which of them are compared: nine tenths are faster.

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixListener;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -36,7 +37,9 @@ struct Fake {
     _folder: Option<TempDir>,
 }
 
-type Subscribers = Arc<Mutex<Vec<Box<dyn Write + Send>>>>;
+/// What each is to get. As in a real broker it waits outside the socket where that is full: a publisher that does not read
+/// meanwhile must not be held up.
+type Subscribers = Arc<Mutex<Vec<Sender<Vec<u8>>>>>;
 
 impl Fake {
     fn start(broker: Broker, fault: Fault) -> Self {
@@ -126,7 +129,14 @@ fn serve(
                 out.write_all(if broker == Broker::Redis { b"*3\r\n$9\r\n" } else { b"" }).unwrap();
                 out.write_all(broker.subscribed()).unwrap();
                 // Whoever has subscribed says nothing more but PONG.
-                all.push(out);
+                let (queue, pieces) = channel::<Vec<u8>>();
+                all.push(queue);
+                thread::spawn(move || {
+                    for piece in pieces {
+                        // The client may have gone.
+                        let _ = out.write_all(&piece);
+                    }
+                });
                 return;
             } else if broker == Broker::Redis && came.starts_with(broker.no_answers()) {
                 came.drain(..broker.no_answers().len());
@@ -150,7 +160,7 @@ fn deliver(
     fault: Fault,
     number: u64,
     text: &[u8],
-    subscribers: &mut Vec<Box<dyn Write + Send>>,
+    subscribers: &mut Vec<Sender<Vec<u8>>>,
 ) -> bool {
     let mut frame = match broker {
         Broker::Redis => b"*3\r\n$7\r\nmessage\r\n$5\r\nbench\r\n$64\r\n".to_vec(),
@@ -171,10 +181,11 @@ fn deliver(
         Fault::Complains(at) if at == number => frame = b"-ERR slow consumer\r\n".to_vec(),
         _ => {}
     }
-    for out in subscribers {
-        // The client may have gone.
+    for queue in subscribers {
         let (one, other) = frame.split_at(frame.len() / 2);
-        let _ = out.write_all(one).and_then(|()| out.write_all(other));
+        for piece in [one, other] {
+            let _ = queue.send(piece.to_vec());
+        }
     }
     true
 }

@@ -276,9 +276,9 @@ fn a_message_that_waited_for_a_dead_peer_is_late_and_for_itself_it_is_not() {
         let fault = Fault { at: 10 * MS, dead: true, slot: Some(slot), until: 10 * MS };
         late(&pasts, &[fault], Waits { grace_ns, rejoin_ns: 1000 * MS }).1.len()
     };
-    assert_eq!(judge(5, 1000 * MS, Vec::new()), 0);
-    assert_eq!(judge(5, 1100 * MS, Vec::new()), 1);
-    assert_eq!(judge(BOB.slot, 2100 * MS, vec![(9 * MS, 2090 * MS)]), 0, "it was stopped itself");
+    assert_eq!(judge(5, 2000 * MS, Vec::new()), 0);
+    assert_eq!(judge(5, 2100 * MS, Vec::new()), 1);
+    assert_eq!(judge(BOB.slot, 3100 * MS, vec![(9 * MS, 3090 * MS)]), 0, "it was stopped itself");
 }
 
 #[test]
