@@ -80,7 +80,7 @@ pub struct Entry {
     pub what: What,
 }
 
-/// What happened, in a form to keep; see [`Said`].
+/// What happened, in a form to keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// A message, or an action (`* nick waves`).
