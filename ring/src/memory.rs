@@ -89,6 +89,7 @@ mod modeled {
                     slots_offset: QuietU64::new(0),
                     pid_namespace: QuietU64::new(0),
                     asymmetric: QuietU32::new(0),
+                    renewals: QuietU32::new(0),
                 }),
                 consumer: Apart(ConsumerWords {
                     head: AtomicU64::new(0),
