@@ -6,6 +6,8 @@
     reason = "a segment by hand: system calls and raw offsets, as somebody writes it in C"
 )]
 
+#[path = "from_the_page/c.rs"]
+mod c;
 #[path = "from_the_page/chat.rs"]
 mod chat;
 #[path = "from_the_page/client.rs"]

@@ -13,7 +13,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::stat::Mode;
 
-use super::trips::{self, BYTES, End, Message};
+use super::trips::{self, BYTES, End, Message, Queues};
 use crate::failure::{Failure, While as _};
 use crate::shared::Words;
 
@@ -103,7 +103,7 @@ pub(super) fn tcp() -> Result<[Bytes<TcpStream, TcpStream>; 2], Failure> {
 }
 
 /// A POSIX message queue without a name.
-struct Queue(Option<MqdT>);
+pub(super) struct Queue(Option<MqdT>);
 
 impl Queue {
     fn create() -> Result<Self, Failure> {
@@ -134,20 +134,12 @@ impl Drop for Queue {
     }
 }
 
-/// An end of two message queues.
-pub(super) struct Queues {
-    input: Arc<Queue>,
-    output: Arc<Queue>,
-}
-
 /// Two POSIX message queues.
-pub(super) fn queues() -> Result<[Queues; 2], Failure> {
-    let (out, back) = (Arc::new(Queue::create()?), Arc::new(Queue::create()?));
-    let far = Queues { input: out.clone(), output: back.clone() };
-    Ok([Queues { input: back, output: out }, far])
+pub(super) fn queues() -> Result<[Queues<Queue>; 2], Failure> {
+    trips::both_ways(Queue::create)
 }
 
-impl End for Queues {
+impl End for Queues<Queue> {
     #[inline]
     fn send(&mut self, message: Message) -> Result<(), Failure> {
         mq_send(self.output.get(), &to_bytes(&message), 0).doing("sending to a message queue")

@@ -1,13 +1,11 @@
 #![expect(unsafe_code, reason = "no safe crate has System V message queues")]
 //! Two System V message queues: `msgsnd` and `msgrcv`, which block.
 
-use std::sync::Arc;
-
 use nix::errno::Errno;
 use nix::libc::{self, c_int, c_long, c_void};
 
 use super::kernel::{from_bytes, to_bytes};
-use super::trips::{BYTES, End, Message};
+use super::trips::{self, BYTES, End, Message, Queues};
 use crate::failure::{Failure, While as _};
 
 /// What the two calls read and write: the type of a message, above 0, and its bytes right behind.
@@ -19,7 +17,7 @@ struct Envelope {
 
 /// A queue of this process alone, which goes when this does. (One whose process is killed stays until somebody calls
 /// `ipcrm`: the kernel has nothing like unlinking it while it is used.)
-struct Queue(c_int);
+pub(super) struct Queue(c_int);
 
 impl Queue {
     fn create() -> Result<Self, Failure> {
@@ -66,20 +64,12 @@ impl Drop for Queue {
     }
 }
 
-/// An end of two queues.
-pub(super) struct Queues {
-    input: Arc<Queue>,
-    output: Arc<Queue>,
-}
-
 /// Two queues, as large as the kernel makes them.
-pub(super) fn queues() -> Result<[Queues; 2], Failure> {
-    let (out, back) = (Arc::new(Queue::create()?), Arc::new(Queue::create()?));
-    let far = Queues { input: out.clone(), output: back.clone() };
-    Ok([Queues { input: back, output: out }, far])
+pub(super) fn queues() -> Result<[Queues<Queue>; 2], Failure> {
+    trips::both_ways(Queue::create)
 }
 
-impl End for Queues {
+impl End for Queues<Queue> {
     #[inline]
     fn send(&mut self, message: Message) -> Result<(), Failure> {
         self.output.send(&message).doing("sending to a System V message queue")

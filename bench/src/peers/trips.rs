@@ -1,5 +1,6 @@
 //! Round trips between two threads: one sends a message and waits for it, the other sends back what it gets.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -27,6 +28,19 @@ pub(super) trait End {
 
     /// Waits for the next message.
     fn receive(&mut self) -> Result<Message, Failure>;
+}
+
+/// An end of two queues, one for each way.
+pub(super) struct Queues<Q> {
+    pub(super) input: Arc<Q>,
+    pub(super) output: Arc<Q>,
+}
+
+/// Both ends of two queues that `create` makes.
+pub(super) fn both_ways<Q>(create: impl Fn() -> Result<Q, Failure>) -> Result<[Queues<Q>; 2], Failure> {
+    let (out, back) = (Arc::new(create()?), Arc::new(create()?));
+    let far = Queues { input: Arc::clone(&out), output: Arc::clone(&back) };
+    Ok([Queues { input: back, output: out }, far])
 }
 
 /// What becomes an [`End`] on the thread that uses it.

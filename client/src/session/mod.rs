@@ -34,6 +34,7 @@ mod heard;
 #[doc(hidden)]
 pub mod hostile;
 mod long;
+mod parts;
 mod receiver;
 mod reply;
 mod room;

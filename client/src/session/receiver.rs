@@ -3,20 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use halyard_ring::chat::{ErrorCode, FRAGS_MAX, Kind, LeaveReason, Message as Checked, Record, flags};
+use halyard_ring::chat::{ErrorCode, FRAGS_MAX, Kind, LeaveReason, Record, flags};
 use halyard_ring::{Consumer, PopError};
 
 use super::heard::Heard;
 use super::long::Long;
+use super::parts::{ack, entry, message, presence, times, unusable};
 use super::reply::Reply;
 use super::room::{Room, Seen};
 use super::silence::Silence;
 use super::{Limits, Past};
 use crate::error::RecvError;
-use crate::event::{
-    Ack, Answer, Delivery, Direct, Earlier, Entry, Event, Fault, Gap, Loss, Message, Presence, Refusal,
-    Times, Unusable,
-};
+use crate::event::{Answer, Delivery, Direct, Earlier, Event, Fault, Gap, Loss, Refusal};
 
 /// Takes records straight off this client's reply ring and turns them into events.
 ///
@@ -452,60 +450,6 @@ fn tells_of(record: &Record, first: u64) -> bool {
     record.kind == Kind::Lost.wire()
         && record.check().is_ok()
         && (record.lost().first_number, record.lost().last_number) == (first, record.number - 1)
-}
-
-fn unusable<'a>(record: &Record, why: Fault) -> Delivery<'a> {
-    Event::Unusable(Unusable { number: record.number, why })
-}
-
-fn times(record: &Record) -> Times {
-    Times {
-        sent_ns: record.sent_ns,
-        routed_ns: record.routed_ns,
-        delivered_ns: record.delivered_ns,
-        received_ns: 0,
-    }
-}
-
-fn message<'a>(record: &Record, room: &'a str, nick: &'a str, text: &'a str) -> Message<&'a str> {
-    Message {
-        room,
-        room_id: record.room,
-        seq: record.room_seq,
-        client: record.client,
-        nick,
-        text,
-        action: record.flags & flags::ACTION != 0,
-        number: record.number,
-        times: times(record),
-    }
-}
-
-fn ack<'a>(kind: Kind, record: &Record, checked: Checked<'a>) -> Ack<&'a str> {
-    Ack {
-        kind,
-        client: record.client,
-        nick: checked.nick,
-        text: checked.text,
-        room_id: record.room,
-        count: record.count,
-        seq: record.room_seq,
-        times: times(record),
-    }
-}
-
-fn presence<'a>(room: &'a Room, record: &Record, checked: Checked<'a>) -> Presence<&'a str> {
-    Presence {
-        room: if record.room == room.id { room.name.as_str() } else { "" },
-        room_id: record.room,
-        client: record.client,
-        nick: checked.nick,
-        members: record.count,
-    }
-}
-
-fn entry<'a>(record: &Record, id: u32, name: &'a str, total: u32, members: u32) -> Entry<&'a str> {
-    Entry { command: record.command, index: record.room_seq, total, id, name, members }
 }
 
 /// Ends a receiver's wait from another thread.

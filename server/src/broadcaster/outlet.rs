@@ -7,6 +7,7 @@
 //! stands in the reply ring's [`note`](Ring::note) before a sender learns that its message was dealt with: whoever
 //! reads the ring to its end can see how much is missing there.
 
+mod fate;
 mod series;
 
 use std::collections::VecDeque;
@@ -22,6 +23,7 @@ use crate::audit::{Auditor, Line};
 use crate::spill::{Pool, Waiting};
 use crate::stats::BroadcasterCounters;
 use crate::wire::error_record;
+pub(crate) use fate::{Fate, Origin, Settled};
 use series::Series;
 
 /// What a client chose for when its ring is full, within the server's limits.
@@ -42,37 +44,6 @@ const RUNS: usize = 16;
 const REPORT_EVERY_NS: u64 = 1_000_000_000;
 /// Above this, a queue that has become empty gives its memory back.
 const KEEP_QUEUE: usize = 64;
-
-/// The client that a direct message came from, to whom its fate is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
-    pub(crate) id: u32,
-    pub(crate) slot: u32,
-    pub(crate) broadcaster: u32,
-    /// The number of its command.
-    pub(crate) command: u64,
-}
-
-/// A direct message's fate, and the record that tells its sender.
-pub(crate) struct Settled {
-    pub(crate) origin: Origin,
-    pub(crate) verdict: Record,
-}
-
-/// What became of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It lies in the reply ring.
-    Delivered,
-    /// It waits for space.
-    Waiting,
-    /// It counts as lost.
-    Lost,
-    /// It counts as lost, because the memory for what waits is used up.
-    SpillFull,
-    /// The client is gone.
-    Gone,
-}
 
 #[expect(clippy::large_enum_variant, reason = "a queue is made of records; runs of lost ones are few")]
 enum Item {
