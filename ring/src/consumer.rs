@@ -16,7 +16,8 @@ use crate::region::Region;
 use crate::slot::{copy_out, copy_out_used};
 use crate::state::State;
 use crate::sync::Ordering;
-use crate::wait::{Pace, Pacer, Wait};
+use crate::typed::Typed;
+use crate::wait::{Pace, Pacer, Spin, Wait};
 
 /// The reading end of a ring. It belongs to one thread at a time; it may be sent to another.
 ///
@@ -32,8 +33,8 @@ use crate::wait::{Pace, Pacer, Wait};
 /// assert_eq!(consumer.try_pop(), Err(PopError::Empty));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Consumer<R> {
-    reader: Reader<Region>,
+pub struct Consumer<R: Record> {
+    reader: Reader<Typed<R>>,
     wait: Wait,
     grace: Duration,
     /// The claim at the head that is being waited for.
@@ -61,7 +62,7 @@ const REAP_EVERY: Duration = Duration::from_millis(100);
 impl<R: Record> Consumer<R> {
     pub(crate) fn new(region: Arc<Region>, grace: Duration) -> Self {
         let header = Private::of(&region);
-        let reader = Reader::new(region);
+        let reader = Reader::new(Typed::new(region));
         let nudges = reader.nudges();
         Self {
             reader,
@@ -90,7 +91,7 @@ impl<R: Record> Consumer<R> {
     ///
     /// # Errors
     /// [`PopError::Empty`], [`PopError::Closed`], [`PopError::Corrupt`] or [`PopError::Truncated`].
-    #[inline]
+    #[inline(always)]
     pub fn try_pop(&mut self) -> Result<R, PopError> {
         self.ready_now()?;
         self.take_one()
@@ -109,7 +110,7 @@ impl<R: Record> Consumer<R> {
     ///
     /// # Errors
     /// [`PopError::Closed`], [`PopError::Corrupt`] or [`PopError::Truncated`].
-    #[inline]
+    #[inline(always)]
     pub fn pop(&mut self) -> Result<R, PopError> {
         self.ready_within(None)?;
         self.take_one()
@@ -119,7 +120,7 @@ impl<R: Record> Consumer<R> {
     ///
     /// # Errors
     /// [`PopError::TimedOut`], [`PopError::Closed`], [`PopError::Corrupt`] or [`PopError::Truncated`].
-    #[inline]
+    #[inline(always)]
     pub fn pop_timeout(&mut self, timeout: Duration) -> Result<R, PopError> {
         self.ready_within(Some(timeout))?;
         self.take_one()
@@ -180,8 +181,8 @@ impl<R: Record> Consumer<R> {
                 return Ok(false);
             }
             let ready = match self.pause(&mut pacer) {
-                Ok(true) => Ok(()),
-                Ok(false) => self.ready_now(),
+                Ok(Some(spin)) if self.reader.watch(spin) => Ok(()),
+                Ok(_) => self.ready_now(),
                 Err(error) => Err(error),
             };
             match ready {
@@ -232,42 +233,55 @@ impl<R: Record> Consumer<R> {
     }
 
     /// Ok when a record stands at the head.
+    ///
+    /// Everything that is to be done before a spin is done before it, and the spin is in the frame of whoever pops: what
+    /// comes between the moment at which the word changes and the copy is a part of every record's latency.
     #[inline(always)]
     fn ready_within(&mut self, timeout: Option<Duration>) -> Result<(), PopError> {
-        match self.ready_now() {
-            Err(PopError::Empty) => self.await_record(timeout),
-            other => other,
+        if self.reader.has_record() {
+            return Ok(());
         }
+        let mut pacer = None;
+        while let Some(spin) = self.await_record(&mut pacer, timeout)? {
+            if self.reader.watch(spin) {
+                break;
+            }
+        }
+        Ok(())
     }
 
+    /// Looks, yields and sleeps until a record stands at the head or it is time to spin.
+    #[cold]
     #[inline(never)]
-    fn await_record(&mut self, timeout: Option<Duration>) -> Result<(), PopError> {
-        let mut pacer = Pacer::new(self.wait, timeout);
+    fn await_record(
+        &mut self,
+        pacer: &mut Option<Pacer>,
+        timeout: Option<Duration>,
+    ) -> Result<Option<Spin>, PopError> {
         loop {
-            // A nudge is for `wait`; here it must not keep the thread from sleeping.
-            self.nudges = self.reader.nudges();
-            if self.pause(&mut pacer)? {
-                return Ok(());
-            }
             match self.ready_now() {
                 Err(PopError::Empty) => {}
-                other => return other,
+                other => return other.map(|()| None),
+            }
+            // A nudge is for `wait`; here it must not keep the thread from sleeping.
+            self.nudges = self.reader.nudges();
+            if let Some(spin) = self.pause(pacer.get_or_insert_with(|| Pacer::new(self.wait, timeout)))? {
+                return Ok(Some(spin));
             }
         }
     }
 
-    /// One step of a wait, after a look that found nothing: spins, yields or sleeps. True if it saw a record come.
-    #[inline(always)]
-    fn pause(&mut self, pacer: &mut Pacer) -> Result<bool, PopError> {
+    /// One step of a wait, after a look that found nothing: yields or sleeps, or says how to spin.
+    fn pause(&mut self, pacer: &mut Pacer) -> Result<Option<Spin>, PopError> {
         // In front of a claim, no longer than its grace.
         let limit = self.claimed.map(|sighting| self.grace.saturating_sub(sighting.at.elapsed()));
         match pacer.pace(limit) {
             Pace::Look => {}
-            Pace::Spin { glances, pause } => return Ok(self.reader.watch(glances, pause)),
+            Pace::Spin(spin) => return Ok(Some(spin)),
             Pace::TimedOut => return Err(PopError::TimedOut),
             Pace::Sleep(max) => self.sleep(max),
         }
-        Ok(false)
+        Ok(None)
     }
 
     fn sleep(&mut self, max: Duration) {
@@ -340,7 +354,7 @@ impl<R: Record> Consumer<R> {
         let head = self.reader.head();
         let seen = self.claimed.filter(|sighting| State::free(sighting.tail).ahead_of(head) > 0);
         let sighting = *self.claimed.insert(
-            seen.unwrap_or_else(|| Sighting { at: Instant::now(), tail: find_tail(&*self.reader.memory) }),
+            seen.unwrap_or_else(|| Sighting { at: Instant::now(), tail: find_tail(&self.reader.memory) }),
         );
         sighting.at.elapsed() >= self.grace
     }
@@ -359,7 +373,7 @@ impl<R: Record> Consumer<R> {
     }
 }
 
-impl<R> Drop for Consumer<R> {
+impl<R: Record> Drop for Consumer<R> {
     fn drop(&mut self) {
         if self.reader.has_token() {
             self.reader.memory.ready().post();
@@ -368,7 +382,7 @@ impl<R> Drop for Consumer<R> {
     }
 }
 
-impl<R> fmt::Debug for Consumer<R> {
+impl<R: Record> fmt::Debug for Consumer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Consumer").field("head", &self.reader.head()).finish_non_exhaustive()
     }

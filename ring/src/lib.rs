@@ -90,6 +90,8 @@ mod slot;
 #[cfg(not(loom))]
 mod tokens;
 #[cfg(not(loom))]
+mod typed;
+#[cfg(not(loom))]
 mod view;
 #[cfg(not(loom))]
 mod wait;

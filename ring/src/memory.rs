@@ -1,8 +1,8 @@
 //! Backing memory: where a ring's words and records lie.
 //!
 //! The algorithm ([`crate::protocol`]) runs over this trait. [`Region`](crate::region::Region) is one stretch of
-//! bytes, shared mapping or plain heap; [`Modeled`] is what loom explores, since loom's atomics cannot lie in a
-//! mapping.
+//! bytes, shared mapping or plain heap, and [`Typed`](crate::typed::Typed) the way to it that a producer or consumer
+//! keeps; [`Modeled`] is what loom explores, since loom's atomics cannot lie in a mapping.
 
 use crate::layout::{Header, Owner, Shape};
 use crate::semaphore::Semaphore;
@@ -33,6 +33,40 @@ pub(crate) trait Memory: Send + Sync + 'static {
     fn ready(&self) -> &Semaphore;
     /// Where producers sleep.
     fn space(&self) -> &Semaphore;
+}
+
+#[cfg(all(test, loom))]
+impl<M: Memory> Memory for std::sync::Arc<M> {
+    fn shape(&self) -> &Shape {
+        (**self).shape()
+    }
+    fn header(&self) -> &Header {
+        (**self).header()
+    }
+    fn owner(&self, number: u16) -> &Owner {
+        (**self).owner(number)
+    }
+    fn state(&self, position: u64) -> &AtomicU64 {
+        (**self).state(position)
+    }
+    fn read<T>(&self, position: u64, copy: impl FnOnce(*const u8) -> T) -> T {
+        (**self).read(position, copy)
+    }
+    fn write<T>(&self, position: u64, copy: impl FnOnce(*mut u8) -> T) -> T {
+        (**self).write(position, copy)
+    }
+    fn publish_fence(&self) {
+        (**self).publish_fence();
+    }
+    fn sleep_fence(&self) -> bool {
+        (**self).sleep_fence()
+    }
+    fn ready(&self) -> &Semaphore {
+        (**self).ready()
+    }
+    fn space(&self) -> &Semaphore {
+        (**self).space()
+    }
 }
 
 #[cfg(all(test, loom))]

@@ -14,8 +14,9 @@ use crate::memory::Memory;
 use crate::owners;
 use crate::protocol::{Claimed, Reserve, Writer};
 use crate::region::Region;
-use crate::slot::copy_in;
+use crate::slot::{copy_in, copy_record_in};
 use crate::sync::Ordering;
+use crate::typed::Typed;
 use crate::wait::{Pace, Pacer, Wait};
 
 /// How often a record is written again whose slot the consumer took back meanwhile, which costs a producer that is
@@ -33,8 +34,8 @@ const PATIENCE: u32 = 1000;
 /// assert_eq!(producer.try_push(3), Err(PushError::Full(3)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Producer<R> {
-    writer: Writer<Region>,
+pub struct Producer<R: Record> {
+    writer: Writer<Typed<R>>,
     wait: Wait,
     /// A claim handed out and not heard of since: it is in use, or was leaked.
     lent: Option<Claimed>,
@@ -43,7 +44,12 @@ pub struct Producer<R> {
 
 impl<R: Record> Producer<R> {
     pub(crate) fn new(region: Arc<Region>, owner: u16) -> Self {
-        Self { writer: Writer::new(region, owner), wait: Wait::default(), lent: None, record: PhantomData }
+        Self {
+            writer: Writer::new(Typed::new(region), owner),
+            wait: Wait::default(),
+            lent: None,
+            record: PhantomData,
+        }
     }
 
     /// How to wait for a free slot; adaptive by default.
@@ -67,27 +73,27 @@ impl<R: Record> Producer<R> {
     ///
     /// # Errors
     /// [`PushError::Full`], [`PushError::Closed`], [`PushError::Corrupt`] or [`PushError::Truncated`], each with the record.
-    #[inline]
+    #[inline(always)]
     pub fn try_push(&mut self, record: R) -> Result<(), PushError<R>> {
-        self.put(record.as_bytes()).map_err(|error| error.with(record))
+        if self.put_at_once(&record) { Ok(()) } else { self.try_push_slowly(record) }
     }
 
     /// Pushes a record, waiting for a free slot as long as it takes.
     ///
     /// # Errors
     /// [`PushError::Closed`], [`PushError::Corrupt`] or [`PushError::Truncated`], each with the record.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, record: R) -> Result<(), PushError<R>> {
-        self.put_waiting(record.as_bytes(), None).map_err(|error| error.with(record))
+        if self.put_at_once(&record) { Ok(()) } else { self.push_slowly(record, None) }
     }
 
     /// Pushes a record, waiting for a free slot for at most `timeout`.
     ///
     /// # Errors
     /// [`PushError::TimedOut`], [`PushError::Closed`], [`PushError::Corrupt`] or [`PushError::Truncated`], each with the record.
-    #[inline]
+    #[inline(always)]
     pub fn push_timeout(&mut self, record: R, timeout: Duration) -> Result<(), PushError<R>> {
-        self.put_waiting(record.as_bytes(), Some(timeout)).map_err(|error| error.with(record))
+        if self.put_at_once(&record) { Ok(()) } else { self.push_slowly(record, Some(timeout)) }
     }
 
     /// Like [`try_push`](Self::try_push), but copies only the record's first `used` bytes: for records whose reader
@@ -111,6 +117,31 @@ impl<R: Record> Producer<R> {
         timeout: Duration,
     ) -> Result<(), PushError<()>> {
         self.put_waiting(prefix(record, used), Some(timeout))
+    }
+
+    /// Pushes a record if there is room at the first look. Nothing is counted and nothing explained: the slow ways look again.
+    ///
+    /// Inlined where the record is made, and the slow ways take a copy of it: so it need not lie in memory before it lies
+    /// in the slot.
+    #[inline(always)]
+    fn put_at_once(&mut self, record: &R) -> bool {
+        let Ok(claimed) = self.writer.claim() else { return false };
+        #[cfg(feature = "faults")]
+        self.write_half(claimed, record.as_bytes());
+        copy_record_in(&self.writer.memory, claimed.0, record);
+        self.publish_and_announce(claimed)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn try_push_slowly(&mut self, record: R) -> Result<(), PushError<R>> {
+        self.put(record.as_bytes()).map_err(|error| error.with(record))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn push_slowly(&mut self, record: R, timeout: Option<Duration>) -> Result<(), PushError<R>> {
+        self.put_slowly(record.as_bytes(), timeout).map_err(|error| error.with(record))
     }
 
     // Inlined where the record is made: between two calls it would be copied from one place on the stack to another, in
@@ -156,12 +187,21 @@ impl<R: Record> Producer<R> {
     #[inline(always)]
     fn finish(&mut self, claimed: Claimed, bytes: &[u8]) -> bool {
         #[cfg(feature = "faults")]
-        {
-            faults::pass(Point::AfterClaim);
-            copy_in(&*self.writer.memory, claimed.0, 0, &bytes[..bytes.len() / 2]);
-            faults::pass(Point::HalfWritten);
-        }
-        copy_in(&*self.writer.memory, claimed.0, 0, bytes);
+        self.write_half(claimed, bytes);
+        copy_in(&self.writer.memory, claimed.0, 0, bytes);
+        self.publish_and_announce(claimed)
+    }
+
+    #[cfg(feature = "faults")]
+    fn write_half(&self, claimed: Claimed, bytes: &[u8]) {
+        faults::pass(Point::AfterClaim);
+        copy_in(&self.writer.memory, claimed.0, 0, &bytes[..bytes.len() / 2]);
+        faults::pass(Point::HalfWritten);
+    }
+
+    /// False if the claim was voided meanwhile.
+    #[inline(always)]
+    fn publish_and_announce(&mut self, claimed: Claimed) -> bool {
         #[cfg(feature = "faults")]
         faults::pass(Point::BeforePublish);
         let published = self.publish(claimed).is_ok();
@@ -193,7 +233,7 @@ impl<R: Record> Producer<R> {
                 Ok(claimed) => claimed,
                 Err(error) => break Err(error),
             };
-            copy_in(&*self.writer.memory, claimed.0, 0, record.as_bytes());
+            copy_record_in(&self.writer.memory, claimed.0, record);
             match self.publish(claimed) {
                 Ok(()) => pushed += 1,
                 Err(Voided) => passed_over += 1,
@@ -301,8 +341,8 @@ impl<R: Record> Producer<R> {
         while result == Err(Reserve::Full) {
             result = match pacer.pace(None) {
                 Pace::Look => self.writer.claim(),
-                Pace::Spin { glances, pause } => {
-                    self.writer.watch(glances, pause);
+                Pace::Spin(spin) => {
+                    self.writer.watch(spin);
                     self.writer.claim()
                 }
                 Pace::TimedOut => return Err(PushError::TimedOut(())),
@@ -322,7 +362,7 @@ fn prefix<R: Record>(record: &R, used: usize) -> &[u8] {
     &bytes[..used.min(bytes.len())]
 }
 
-impl<R> Drop for Producer<R> {
+impl<R: Record> Drop for Producer<R> {
     fn drop(&mut self) {
         if let Some(leaked) = self.lent.take() {
             self.writer.abandon(leaked);
@@ -331,7 +371,7 @@ impl<R> Drop for Producer<R> {
     }
 }
 
-impl<R> fmt::Debug for Producer<R> {
+impl<R: Record> fmt::Debug for Producer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Producer").field("owner", &self.writer.owner()).finish_non_exhaustive()
     }
@@ -380,7 +420,7 @@ impl<R: Record> Claim<'_, R> {
     /// # Panics
     /// If they reach beyond the record.
     pub fn write_at(&mut self, offset: usize, bytes: &[u8]) {
-        copy_in(&*self.producer.writer.memory, self.position(), offset, bytes);
+        copy_in(&self.producer.writer.memory, self.position(), offset, bytes);
     }
 
     /// Publishes the record and wakes the consumer if it sleeps.

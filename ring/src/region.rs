@@ -125,6 +125,11 @@ impl Region {
         Self { base: bytes.base, shape, mask, barriers, ready, space, backing: Backing::Heap(bytes) }
     }
 
+    /// How this process fences for the ring.
+    pub(crate) fn barriers(&self) -> Barriers {
+        self.barriers
+    }
+
     /// The mapping, if there is one.
     pub(crate) fn mapping(&self) -> Option<&Mapping> {
         match &self.backing {
@@ -206,23 +211,6 @@ impl Memory for Region {
     fn write<T>(&self, position: u64, copy: impl FnOnce(*mut u8) -> T) -> T {
         // SAFETY: a slot has SLOT_HEAD + record_size bytes at least.
         copy(unsafe { self.slot(position).add(SLOT_HEAD) }.as_ptr())
-    }
-
-    #[inline]
-    fn prefetch_for_write(&self, position: u64) {
-        let line = self.slot(position).as_ptr();
-        // SAFETY: a prefetch accesses nothing and cannot fault; on a processor that does not know it, it is no operation.
-        #[cfg(target_arch = "x86_64")]
-        unsafe {
-            core::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
-        }
-        // SAFETY: as above.
-        #[cfg(target_arch = "aarch64")]
-        unsafe {
-            core::arch::asm!("prfm pstl1keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
-        }
-        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-        let _ = line;
     }
 
     #[inline]

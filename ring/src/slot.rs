@@ -6,49 +6,64 @@ use core::ptr;
 
 use crate::Record;
 use crate::memory::Memory;
+use crate::typed::Typed;
+
+/// Copies a whole record to `position`. The caller owns the slot (I1).
+#[inline(always)]
+pub(crate) fn copy_record_in<R: Record>(memory: &Typed<R>, position: u64, record: &R) {
+    memory.write(position, |slot| {
+        // SAFETY: `slot` is valid for `size_of::<R>()` bytes, aligned to a word as the record follows the state word, and
+        // ours to write (I1); it is shared memory, and so not where a `&R` of ours points.
+        unsafe { copy_words(ptr::from_ref(record).cast(), slot, size_of::<R>()) };
+    });
+}
 
 /// Copies `bytes` into the record at `position`, `offset` bytes in. The caller owns the slot (I1).
 ///
 /// # Panics
 /// If the bytes do not fit a record.
 #[inline]
-pub(crate) fn copy_in<M: Memory>(memory: &M, position: u64, offset: usize, bytes: &[u8]) {
-    let size = memory.shape().record_size;
+pub(crate) fn copy_in<R: Record>(memory: &Typed<R>, position: u64, offset: usize, bytes: &[u8]) {
+    let size = size_of::<R>();
     assert!(offset <= size && bytes.len() <= size - offset, "{} bytes at {offset} of {size}", bytes.len());
     memory.write(position, |record| {
-        // SAFETY: `record` is valid for `record_size` bytes, in which `offset + bytes.len()` lies; it is shared
+        // SAFETY: `record` is valid for `size_of::<R>()` bytes, in which `offset + bytes.len()` lies; it is shared
         // memory and so cannot overlap a `&[u8]` of ours. The slot is ours to write (I1).
-        unsafe { copy_words(bytes, record.add(offset)) };
+        unsafe {
+            let to = record.add(offset);
+            if offset % WORD == 0 {
+                copy_words(bytes.as_ptr(), to, bytes.len());
+            } else {
+                ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+            }
+        }
     });
 }
 
 /// Records of up to this many bytes are copied in word by word.
 const WORDWISE: usize = 128;
+const WORD: usize = size_of::<u64>();
 
-/// A word that may lie anywhere.
-#[repr(C, packed)]
-struct Word(u64);
-
-/// Copies `bytes` to `to`: a short record, whose length the compiler knows, word by word.
+/// Copies `size` bytes to `to`: a short record, whose length the compiler knows, word by word.
 ///
 /// What is pushed was often written a moment ago, in words, and is still on its way to the cache. A processor hands a
 /// store on to a later load if that load lies inside it; a load of 16 or 32 bytes over several stores has to wait until
 /// all of them are in the cache, and so is every store before them: that which freed a slot, for instance, whose line
-/// is still at the other side.
+/// is still at the other side. And a record that was popped a moment ago need not be in memory at all: its words go
+/// from slot to slot through registers.
 ///
 /// # Safety
-/// `to` is valid for writing `bytes.len()` bytes and overlaps none of `bytes`.
+/// `from` is valid for reading and `to` for writing `size` bytes, they do not overlap, and `to` is aligned to a word.
 #[inline(always)]
-unsafe fn copy_words(bytes: &[u8], to: *mut u8) {
-    let (from, size) = (bytes.as_ptr(), bytes.len());
-    if size > WORDWISE || size % size_of::<Word>() != 0 {
+unsafe fn copy_words(from: *const u8, to: *mut u8, size: usize) {
+    if size > WORDWISE || size % WORD != 0 {
         // SAFETY: the caller's promise.
         return unsafe { ptr::copy_nonoverlapping(from, to, size) };
     }
-    for at in (0..size).step_by(size_of::<Word>()) {
-        // SAFETY: a whole word lies at `at` on both sides, as the size is a multiple of it; Word has an alignment of 1.
-        // Volatile, so that the compiler does not put words together again.
-        unsafe { to.add(at).cast::<Word>().write(from.add(at).cast::<Word>().read_volatile()) };
+    for at in (0..size).step_by(WORD) {
+        // SAFETY: a whole word lies at `at` on both sides, as the size is a multiple of it; `to` is aligned. Volatile on
+        // the shared side, so that the compiler does not put words together again.
+        unsafe { to.add(at).cast::<u64>().write_volatile(from.add(at).cast::<u64>().read_unaligned()) };
     }
 }
 

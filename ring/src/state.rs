@@ -39,6 +39,12 @@ impl State {
         Self::new(position, 0, Phase::Free)
     }
 
+    /// The same word for another position: of one made for position 0.
+    #[inline(always)]
+    pub(crate) const fn at(self, position: u64) -> Self {
+        Self(self.0 | position << (OWNER_BITS + 2))
+    }
+
     /// A position that carries no record and whose slot nobody writes: for the next lap as soon as the head is past.
     pub(crate) const fn hole(position: u64) -> Self {
         Self::new(position, 0, Phase::Void)

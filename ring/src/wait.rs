@@ -149,19 +149,23 @@ impl FromStr for Wait {
     }
 }
 
+/// How to spin: glances at the word that is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spin {
+    /// How many.
+    pub(crate) glances: u32,
+    /// With a pause instruction between two of them, which leaves the core to its other threads, and is slower to see the
+    /// word change than a cache line is to arrive.
+    pub(crate) pause: bool,
+}
+
 /// What to do after a look that found nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
     /// Look again.
     Look,
-    /// Spin: glance so often at the word that is awaited, then look again.
-    Spin {
-        /// How often.
-        glances: u32,
-        /// With a pause instruction between two glances, which leaves the core to its other threads, and is slower to
-        /// see the word change than a cache line is to arrive.
-        pause: bool,
-    },
+    /// Spin, then look again.
+    Spin(Spin),
     /// Sleep on the semaphore for at most this long, then look again.
     Sleep(Duration),
     /// The deadline is over.
@@ -201,9 +205,9 @@ impl Pacer {
         match discipline {
             // The first time without a look at the clock.
             Discipline::Spin if round > 0 && self.left().is_none() => Pace::TimedOut,
-            Discipline::Spin => Pace::Spin { glances: GLANCES, pause: false },
+            Discipline::Spin => Pace::Spin(Spin { glances: GLANCES, pause: false }),
             Discipline::Adaptive if round == 0 && self.wait.spins > 0 => {
-                Pace::Spin { glances: self.wait.spins, pause: true }
+                Pace::Spin(Spin { glances: self.wait.spins, pause: true })
             }
             Discipline::Block => self.sleep(limit),
             _ if self.done_yielding => self.sleep(limit),
@@ -259,7 +263,7 @@ mod tests {
     fn adaptive_spins_then_yields_then_sleeps() {
         let wait = Wait::adaptive().spins(3).yield_for(Duration::from_millis(1));
         let mut pacer = Pacer::new(wait, Some(Duration::from_secs(3600)));
-        assert_eq!(pacer.pace(None), Pace::Spin { glances: 3, pause: true });
+        assert_eq!(pacer.pace(None), Pace::Spin(Spin { glances: 3, pause: true }));
         assert_eq!(pacer.pace(None), Pace::Look, "a yield");
         while pacer.pace(None) == Pace::Look {}
         // Once its time for yielding is over it only sleeps, and never longer than it should.

@@ -8,12 +8,13 @@ use crate::memory::Memory;
 use crate::options::{Mode, RingKind};
 use crate::state::{Phase, State};
 use crate::sync::{Mutant, Ordering, fence, planted};
+#[cfg(not(loom))]
+use crate::wait::Spin;
 use core::time::Duration;
-use std::sync::Arc;
 
 /// The consumer's private state.
 pub(crate) struct Reader<M> {
-    pub(crate) memory: Arc<M>,
+    pub(crate) memory: M,
     /// The next position to read.
     head: u64,
     /// Single producer: positions before this one hold a record. Never behind the head.
@@ -22,6 +23,8 @@ pub(crate) struct Reader<M> {
     seen_to: u64,
     ahead: Window,
     capacity: u64,
+    /// A quarter of it, or one.
+    quarter: u64,
     single: bool,
     counting: bool,
     /// Counting mode: a token of `ready` whose record was not taken yet.
@@ -45,9 +48,9 @@ pub(crate) enum Head {
 /// A look at the head: what is there, or that the memory is damaged.
 pub(crate) type Look = Result<Head, Damage>;
 
-impl<M: Memory> Reader<M> {
+impl<M: Memory + Clone> Reader<M> {
     /// Goes on where the header says that the last consumer stopped.
-    pub(crate) fn new(memory: Arc<M>) -> Self {
+    pub(crate) fn new(memory: M) -> Self {
         let words = &memory.header().consumer;
         let head = words.head.load(Ordering::Acquire);
         let consumed = words.consumed.load(Ordering::Relaxed);
@@ -59,6 +62,7 @@ impl<M: Memory> Reader<M> {
             seen_to: head,
             ahead: Window::new(capacity),
             capacity,
+            quarter: capacity.div_ceil(4),
             single: shape.kind == RingKind::Spsc,
             counting: shape.mode == Mode::Counting,
             token: false,
@@ -76,7 +80,7 @@ impl<M: Memory> Reader<M> {
         }
         if reader.counting {
             // Or before it posted for the slots that it had freed.
-            restore_tokens(&*reader.memory);
+            restore_tokens(&reader.memory);
         }
         reader
     }
@@ -94,23 +98,36 @@ impl<M: Memory> Reader<M> {
         self.capacity
     }
 
+    /// Whether a record stands at the head, as far as one look shows that passes no holes and takes no tokens.
+    #[cfg(not(loom))]
+    #[inline(always)]
+    pub(crate) fn has_record(&mut self) -> bool {
+        !self.counting && self.sees_record()
+    }
+
     /// What stands at the head now. Passes holes: positions that carry no record (I7).
     #[inline(always)]
     pub(crate) fn look(&mut self) -> Look {
-        if self.ready_to != self.head {
-            return Ok(Head::Ready);
+        if self.sees_record() { Ok(Head::Ready) } else { self.look_closer() }
+    }
+
+    #[inline(always)]
+    fn sees_record(&mut self) -> bool {
+        let head = self.head;
+        if self.ready_to != head {
+            return true;
         }
         // I4: Acquire meets the Release of publish.
         let order = if planted(Mutant::RelaxedRead) { Ordering::Relaxed } else { Ordering::Acquire };
-        let state = State(self.memory.state(self.head).load(order));
-        if !state.is_ready_at(self.head) {
-            return self.look_closer();
+        let state = State(self.memory.state(head).load(order));
+        let ready = state.is_ready_at(head);
+        if ready {
+            self.ready_to = head.wrapping_add(1);
+            if self.seen_to == head {
+                self.look_ahead();
+            }
         }
-        self.ready_to = self.head.wrapping_add(1);
-        if self.seen_to == self.head {
-            self.look_ahead();
-        }
-        Ok(Head::Ready)
+        ready
     }
 
     /// There is a record at the head: how many more are there? If the slot at the far end of the window has one, and
@@ -145,12 +162,13 @@ impl<M: Memory> Reader<M> {
     /// is a part of a record's latency.
     #[cfg(not(loom))]
     #[inline(always)]
-    pub(crate) fn watch(&mut self, glances: u32, pause: bool) -> bool {
-        let word = self.memory.state(self.head);
+    pub(crate) fn watch(&mut self, Spin { glances, pause }: Spin) -> bool {
+        let head = self.head;
+        let word = self.memory.state(head);
         // I4: Acquire, as in `look`.
         let seen = word.load(Ordering::Acquire);
         let mut now = seen;
-        if !State(seen).is_ready_at(self.head) {
+        if !State(seen).is_ready_at(head) {
             for _ in 0..glances {
                 now = word.load(Ordering::Acquire);
                 if now != seen {
@@ -161,9 +179,9 @@ impl<M: Memory> Reader<M> {
                 }
             }
         }
-        let ready = State(now).is_ready_at(self.head) && !self.counting;
+        let ready = State(now).is_ready_at(head) && !self.counting;
         if ready {
-            self.ready_to = self.head.wrapping_add(1);
+            self.ready_to = head.wrapping_add(1);
             self.seen_to = self.ready_to;
         }
         ready
@@ -240,25 +258,33 @@ impl<M: Memory> Reader<M> {
     /// Copies the record at the head out, after [`look`](Self::look) said that it is ready, and frees its slot.
     #[inline(always)]
     pub(crate) fn take<T>(&mut self, copy: impl FnOnce(*const u8) -> T) -> Result<T, Damage> {
-        let word = self.memory.state(self.head);
-        let value = self.memory.read(self.head, copy);
+        let head = self.head;
+        let word = self.memory.state(head);
+        let value = self.memory.read(head, copy);
         // Nobody may have touched the slot while it was READY (I4). Looking costs a load that hits the cache.
         fence(Ordering::Acquire);
         let state = State(word.load(Ordering::Relaxed));
-        if !state.is_ready_at(self.head) {
+        if !state.is_ready_at(head) {
             self.forget_ahead();
-            return Err(Damage { position: self.head, state });
+            return Err(Damage { position: head, state });
         }
         // I5: Release, after the copy.
         let order = if planted(Mutant::RelaxedFree) { Ordering::Relaxed } else { Ordering::Release };
-        word.store(State::free(self.head.wrapping_add(self.capacity)).0, order);
+        word.store(State::free(head.wrapping_add(self.capacity)).0, order);
         self.advance();
         self.count_consumed();
         if self.counting {
-            self.token = false;
-            self.memory.space().post();
+            self.spend_token();
         }
         Ok(value)
+    }
+
+    /// Counting mode: a record was taken and its slot is free.
+    #[cold]
+    #[inline(never)]
+    fn spend_token(&mut self) {
+        self.token = false;
+        self.memory.space().post();
     }
 
     #[inline(always)]
@@ -289,7 +315,7 @@ impl<M: Memory> Reader<M> {
     #[inline(always)]
     pub(crate) fn freed(&mut self, slots: u64) {
         self.unfenced += slots;
-        let due = self.unfenced * 4 >= self.capacity;
+        let due = self.unfenced >= self.quarter;
         if due || self.memory.header().writers.waiting.load(Ordering::Relaxed) != 0 {
             self.freed_for_certain();
         }
@@ -300,7 +326,7 @@ impl<M: Memory> Reader<M> {
     #[inline(always)]
     pub(crate) fn freed_amid_more(&mut self) {
         self.unfenced += 1;
-        if self.unfenced * 4 >= self.capacity {
+        if self.unfenced >= self.quarter {
             self.freed_for_certain();
         }
     }
@@ -318,7 +344,7 @@ impl<M: Memory> Reader<M> {
         if !planted(Mutant::NoFreeFence) {
             self.memory.publish_fence();
         }
-        let posts = wake_writers(&*self.memory);
+        let posts = wake_writers(&self.memory);
         if posts > 0 {
             let word = &self.memory.header().consumer.space_posts;
             word.store(word.load(Ordering::Relaxed).wrapping_add(posts), Ordering::Relaxed);
@@ -339,7 +365,7 @@ impl<M: Memory> Reader<M> {
         let word = self.memory.state(self.head);
         let voided = word.compare_exchange(claimed.0, next.0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         if !voided {
-            leave_quarantine(&*self.memory);
+            leave_quarantine(&self.memory);
         } else {
             bump(&header.consumer.voids);
             self.pass_hole();
@@ -408,7 +434,7 @@ impl<M: Memory> Reader<M> {
     /// is over; not at all if the second look finds that `awaited` does not stand at the head any more.
     pub(crate) fn park(&mut self, awaited: Head, nudges: u32, max: Duration) {
         self.freed_for_certain();
-        let memory = Arc::clone(&self.memory);
+        let memory = self.memory.clone();
         if self.counting {
             bump(&memory.header().consumer.parks);
             self.token = memory.ready().wait_timeout(max);

@@ -9,15 +9,16 @@ use crate::memory::Memory;
 use crate::options::{Mode, RingKind};
 use crate::state::{Phase, State};
 use crate::sync::{Mutant, Ordering, planted};
+#[cfg(not(loom))]
+use crate::wait::Spin;
 use core::time::Duration;
-use std::sync::Arc;
 
 /// How many neighbours a producer tries before it looks for the tail by bisection.
 const NEIGHBOURS: u64 = 8;
 
 /// One producer's private state.
 pub(crate) struct Writer<M> {
-    pub(crate) memory: Arc<M>,
+    pub(crate) memory: M,
     /// The next position to try; everything before it is taken (I2).
     next: u64,
     /// Single producer: positions before this one are known to be free.
@@ -27,6 +28,9 @@ pub(crate) struct Writer<M> {
     single: bool,
     counting: bool,
     owner: u16,
+    /// The state words that this owner writes, for position 0.
+    claimed: State,
+    ready: State,
     /// What this owner's entry says that it has published; nobody else writes there.
     published: u64,
 }
@@ -44,15 +48,15 @@ pub(crate) enum Reserve {
     Damaged(Damage),
 }
 
-impl<M: Memory> Writer<M> {
+impl<M: Memory + Clone> Writer<M> {
     /// A producer under owner number `owner`, which is in the table and nobody else's.
-    pub(crate) fn new(memory: Arc<M>, owner: u16) -> Self {
+    pub(crate) fn new(memory: M, owner: u16) -> Self {
         let shape = *memory.shape();
         if shape.mode == Mode::Counting && shape.kind == RingKind::Spsc {
             // The producer before may have died with a token in hand.
-            restore_tokens(&*memory);
+            restore_tokens(&memory);
         }
-        let next = find_tail(&*memory);
+        let next = find_tail(&memory);
         let capacity = u64::from(shape.capacity);
         Self {
             next,
@@ -63,6 +67,8 @@ impl<M: Memory> Writer<M> {
             single: shape.kind == RingKind::Spsc,
             counting: shape.mode == Mode::Counting,
             owner,
+            claimed: State::new(0, owner, Phase::Claimed),
+            ready: State::new(0, owner, Phase::Ready),
             memory,
         }
     }
@@ -89,13 +95,13 @@ impl<M: Memory> Writer<M> {
 
     #[inline(always)]
     fn claim_slot(&mut self) -> Result<Claimed, Reserve> {
-        if self.single {
-            if self.next == self.free_to {
-                self.look_ahead()?;
-            }
-            return Ok(Claimed(self.next));
+        if !self.single {
+            return self.claim_shared();
         }
-        self.claim_shared()
+        if self.next == self.free_to {
+            self.look_ahead()?;
+        }
+        Ok(Claimed(self.next))
     }
 
     /// Counting mode: a token of `space` for a slot (I10). `token`: the caller has taken one already.
@@ -159,7 +165,8 @@ impl<M: Memory> Writer<M> {
     }
 
     /// Watches the next slot until something changes there, for at most `glances`: the tight inside of a spinning wait.
-    pub(crate) fn watch(&self, glances: u32, pause: bool) {
+    #[cfg(not(loom))]
+    pub(crate) fn watch(&self, Spin { glances, pause }: Spin) {
         let word = self.memory.state(self.next);
         let seen = word.load(Ordering::Relaxed);
         if State(seen) == State::free(self.next) {
@@ -175,32 +182,51 @@ impl<M: Memory> Writer<M> {
         }
     }
 
+    #[inline(always)]
     fn claim_shared(&mut self) -> Result<Claimed, Reserve> {
+        let position = self.next;
+        let state = State(self.memory.state(position).load(Ordering::Acquire));
+        if state != State::free(position) || !self.take(position) {
+            return self.walk();
+        }
+        // Alone, or undisturbed: the slots ahead will be wanted.
+        self.memory.prefetch_for_write(position.wrapping_add(self.ahead.len()));
+        self.ahead.grow();
+        Ok(Claimed(position))
+    }
+
+    /// Takes a position whose slot was seen FREE. False if another producer was quicker.
+    #[inline(always)]
+    fn take(&mut self, position: u64) -> bool {
+        // I3: taken and signed in one step. I5: Acquire, so that our bytes come after the reader's copy.
+        // I2: Release, so that who sees this claim sees the ones before it.
+        let ours = self.claimed.at(position);
+        let order = if planted(Mutant::AcquireClaim) { Ordering::Acquire } else { Ordering::AcqRel };
+        let word = self.memory.state(position);
+        let taken = if planted(Mutant::StoreClaim) {
+            word.store(ours.0, Ordering::Release);
+            true
+        } else {
+            word.compare_exchange(State::free(position).0, ours.0, order, Ordering::Relaxed).is_ok()
+        };
+        if taken {
+            self.next = position.wrapping_add(1);
+        }
+        taken
+    }
+
+    /// Looks for a position to take from the next one on: others have taken that, or it is not free.
+    #[cold]
+    #[inline(never)]
+    fn walk(&mut self) -> Result<Claimed, Reserve> {
         let mut position = self.next;
         let mut passed: u64 = 0;
         // Others may be so many that every slot is gone before we get it, or the memory lies: not for ever. Each slot
         // takes up to three looks: one fails to carry it, one fails to claim it, one sees who has it.
         for _ in 0..3 * (self.capacity + 8 * NEIGHBOURS) {
-            let word = self.memory.state(position);
-            let state = State(word.load(Ordering::Acquire));
+            let state = State(self.memory.state(position).load(Ordering::Acquire));
             if state == State::free(position) {
-                // I3: taken and signed in one step. I5: Acquire, so that our bytes come after the reader's copy.
-                // I2: Release, so that who sees this claim sees the ones before it.
-                let ours = State::new(position, self.owner, Phase::Claimed);
-                let order = if planted(Mutant::AcquireClaim) { Ordering::Acquire } else { Ordering::AcqRel };
-                let taken = if planted(Mutant::StoreClaim) {
-                    word.store(ours.0, Ordering::Release);
-                    true
-                } else {
-                    word.compare_exchange(state.0, ours.0, order, Ordering::Relaxed).is_ok()
-                };
-                if taken {
-                    self.next = position.wrapping_add(1);
-                    if passed == 0 {
-                        // Alone, or undisturbed: the slots ahead will be wanted.
-                        self.memory.prefetch_for_write(position.wrapping_add(self.ahead.len()));
-                        self.ahead.grow();
-                    }
+                if self.take(position) {
                     return Ok(Claimed(position));
                 }
                 // Another producer has it now; the next look at the same slot says so.
@@ -217,7 +243,7 @@ impl<M: Memory> Writer<M> {
             passed += 1;
             if passed.is_multiple_of(NEIGHBOURS) {
                 // Far behind, after a long sleep or among many.
-                let tail = find_tail(&*self.memory);
+                let tail = find_tail(&self.memory);
                 if State::free(tail).ahead_of(position) > 0 {
                     position = tail;
                 }
@@ -273,7 +299,7 @@ impl<M: Memory> Writer<M> {
     #[inline(always)]
     pub(crate) fn publish(&mut self, Claimed(position): Claimed) -> Result<(), Claimed> {
         let word = self.memory.state(position);
-        let ready = State::new(position, self.owner, Phase::Ready);
+        let ready = self.ready.at(position);
         // I4: Release, so that whoever sees READY sees the bytes.
         let order = if planted(Mutant::RelaxedPublish) { Ordering::Relaxed } else { Ordering::Release };
         if self.single {
@@ -286,7 +312,7 @@ impl<M: Memory> Writer<M> {
         } else if planted(Mutant::StorePublish) {
             word.store(ready.0, order);
         } else {
-            let ours = State::new(position, self.owner, Phase::Claimed);
+            let ours = self.claimed.at(position);
             if word.compare_exchange(ours.0, ready.0, order, Ordering::Relaxed).is_err() {
                 self.give_back(position);
                 return Err(Claimed(position));
@@ -307,7 +333,7 @@ impl<M: Memory> Writer<M> {
         if !planted(Mutant::NoPublishFence) {
             self.memory.publish_fence();
         }
-        if wake_reader(&*self.memory) {
+        if wake_reader(&self.memory) {
             bump(&self.memory.owner(self.owner).ready_posts);
         }
     }
@@ -352,7 +378,7 @@ impl<M: Memory> Writer<M> {
             return;
         }
         self.memory.publish_fence();
-        wake_reader(&*self.memory);
+        wake_reader(&self.memory);
     }
 
     /// Ends the quarantine of a slot that was taken from us while we wrote (I6: we, its owner, are done with it).
@@ -374,7 +400,7 @@ impl<M: Memory> Writer<M> {
             let order = if planted(Mutant::RelaxedReturn) { Ordering::Relaxed } else { Ordering::Release };
             match word.compare_exchange(state.0, hole.0, order, Ordering::Acquire) {
                 Ok(_) => {
-                    leave_quarantine(&*self.memory);
+                    leave_quarantine(&self.memory);
                     bump(&self.memory.owner(self.owner).returned);
                     if !planted(Mutant::SilentReturn) {
                         if self.counting {
@@ -393,7 +419,7 @@ impl<M: Memory> Writer<M> {
     /// Sleeps until a slot is freed, the ring is closed, or `max` is over. Returns a claim if the second look, after
     /// the announcement, found one.
     pub(crate) fn park(&mut self, max: Duration) -> Result<Claimed, Reserve> {
-        let memory = Arc::clone(&self.memory);
+        let memory = self.memory.clone();
         if self.counting {
             bump(&memory.owner(self.owner).parks);
             let token = memory.space().wait_timeout(max);
@@ -441,7 +467,7 @@ impl<M: Memory> Writer<M> {
         let mut states = (0..self.capacity)
             .map(|offset| State(self.memory.state(head.wrapping_add(offset)).load(Ordering::Acquire)));
         if states.find(|state| !state.is_quarantined()).is_some_and(|state| state.phase() != Phase::Free) {
-            wake_reader(&*self.memory);
+            wake_reader(&self.memory);
         }
     }
 }

@@ -65,7 +65,7 @@ pub(super) const MODELS: &[Model] = &[
 
 /// With the ring empty and nobody at work: every slot can be filled, and then no token is left; every record can be
 /// taken, and then as many tokens are there as slots.
-fn all_is_there(memory: &Arc<Modeled>, consumer: &mut Reader<Modeled>, owner: u16) {
+fn all_is_there(memory: &Arc<Modeled>, consumer: &mut Reader<Arc<Modeled>>, owner: u16) {
     let capacity = memory.shape().capacity;
     assert_eq!(consumer.look(), Ok(Head::Empty));
     let mut producer = writer(memory, owner);

@@ -84,7 +84,7 @@ fn producer_dies(step: usize) {
 }
 
 /// Once everybody has come back or was buried, and the consumer has seen all, nothing is lost of the capacity.
-fn has_all_its_slots(memory: &Arc<Modeled>, consumer: &mut Reader<Modeled>) {
+fn has_all_its_slots(memory: &Arc<Modeled>, consumer: &mut Reader<Arc<Modeled>>) {
     assert_eq!(consumer.look(), Ok(Head::Empty));
     let mut producer = writer(memory, 2);
     assert!(try_push(&mut producer, 4) && try_push(&mut producer, 5) && !try_push(&mut producer, 6));

@@ -122,7 +122,7 @@ pub(super) fn steps_are_all(many: impl Fn() -> Arc<Modeled>, one: impl Fn() -> A
 
 /// The consumer of a ring of one slot dies at `step`, while the ring is full and its producer sleeps or is about to. Its
 /// successor gets what is left. Returns that one.
-pub(super) fn consumer_dies(memory: &Arc<Modeled>, step: usize) -> Reader<Modeled> {
+pub(super) fn consumer_dies(memory: &Arc<Modeled>, step: usize) -> Reader<Arc<Modeled>> {
     let mut producer = writer(memory, 1);
     assert!(push(&mut producer, 1));
     let producing = thread::spawn(move || push(&mut producer, 2));

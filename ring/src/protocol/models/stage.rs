@@ -38,11 +38,11 @@ pub(super) fn spsc(capacity: u32) -> Arc<Modeled> {
     ring(&RingOptions::spsc(capacity))
 }
 
-pub(super) fn writer(memory: &Arc<Modeled>, owner: u16) -> Writer<Modeled> {
+pub(super) fn writer(memory: &Arc<Modeled>, owner: u16) -> Writer<Arc<Modeled>> {
     Writer::new(Arc::clone(memory), owner)
 }
 
-pub(super) fn reader(memory: &Arc<Modeled>) -> Reader<Modeled> {
+pub(super) fn reader(memory: &Arc<Modeled>) -> Reader<Arc<Modeled>> {
     Reader::new(Arc::clone(memory))
 }
 
@@ -58,7 +58,7 @@ pub(super) fn write<M: Memory>(memory: &M, Claimed(position): Claimed, value: u6
 }
 
 /// Takes the record at the head and wakes producers as the consumer does.
-pub(super) fn take<M: Memory>(reader: &mut Reader<M>) -> u64 {
+pub(super) fn take<M: Memory + Clone>(reader: &mut Reader<M>) -> u64 {
     // SAFETY: a record has 8 bytes; loom checks that nobody writes them now.
     let value = reader.take(|record| unsafe { record.cast::<u64>().read_unaligned() });
     reader.freed(1);
@@ -66,7 +66,7 @@ pub(super) fn take<M: Memory>(reader: &mut Reader<M>) -> u64 {
 }
 
 /// Claims a position, sleeping on a full ring. `None` if the ring is closed.
-pub(super) fn claim<M: Memory>(writer: &mut Writer<M>) -> Option<Claimed> {
+pub(super) fn claim<M: Memory + Clone>(writer: &mut Writer<M>) -> Option<Claimed> {
     let mut result = writer.claim();
     loop {
         match result {
@@ -83,9 +83,9 @@ pub(super) fn claim<M: Memory>(writer: &mut Writer<M>) -> Option<Claimed> {
 }
 
 /// Pushes a record, sleeping on a full ring, again and again if the claim is voided. False if the ring is closed.
-pub(super) fn push<M: Memory>(writer: &mut Writer<M>, value: u64) -> bool {
+pub(super) fn push<M: Memory + Clone>(writer: &mut Writer<M>, value: u64) -> bool {
     while let Some(claimed) = claim(writer) {
-        write(&*writer.memory, claimed, value);
+        write(&writer.memory, claimed, value);
         if writer.publish(claimed).is_ok() {
             writer.announce(1);
             return true;
@@ -95,10 +95,10 @@ pub(super) fn push<M: Memory>(writer: &mut Writer<M>, value: u64) -> bool {
 }
 
 /// Pushes a record if a slot is free.
-pub(super) fn try_push<M: Memory>(writer: &mut Writer<M>, value: u64) -> bool {
+pub(super) fn try_push<M: Memory + Clone>(writer: &mut Writer<M>, value: u64) -> bool {
     match writer.claim() {
         Ok(claimed) => {
-            write(&*writer.memory, claimed, value);
+            write(&writer.memory, claimed, value);
             writer.publish(claimed).is_ok()
         }
         Err(Reserve::Full) => false,
@@ -118,7 +118,7 @@ pub(super) enum Grace {
 }
 
 /// Pops the next record, sleeping on an empty ring. `None` once the ring is closed and empty.
-pub(super) fn pop<M: Memory>(reader: &mut Reader<M>, grace: Grace) -> Option<u64> {
+pub(super) fn pop<M: Memory + Clone>(reader: &mut Reader<M>, grace: Grace) -> Option<u64> {
     loop {
         let nudges = reader.nudges();
         if reader.is_counting() {
@@ -141,7 +141,7 @@ pub(super) fn pop<M: Memory>(reader: &mut Reader<M>, grace: Grace) -> Option<u64
             Head::Claimed(_) if grace == Grace::Endless => reader.park(head, nudges, FOREVER),
             Head::Claimed(owner) => {
                 if reader.void(owner) && grace == Grace::Dead(owner) {
-                    bury(&*reader.memory, owner);
+                    bury(&reader.memory, owner);
                 }
             }
         }
@@ -156,7 +156,7 @@ pub(super) fn bury<M: Memory>(memory: &M, owner: u16) -> u32 {
 }
 
 /// Pops what is there now.
-pub(super) fn drain<M: Memory>(reader: &mut Reader<M>) -> Vec<u64> {
+pub(super) fn drain<M: Memory + Clone>(reader: &mut Reader<M>) -> Vec<u64> {
     let mut values = Vec::new();
     while reader.look() == Ok(Head::Ready) {
         values.push(take(reader));
