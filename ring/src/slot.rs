@@ -31,7 +31,7 @@ pub(crate) fn copy_in<R: Record>(memory: &Typed<R>, position: u64, offset: usize
         // memory and so cannot overlap a `&[u8]` of ours. The slot is ours to write (I1).
         unsafe {
             let to = record.add(offset);
-            if offset % WORD == 0 {
+            if offset.is_multiple_of(WORD) {
                 copy_words(bytes.as_ptr(), to, bytes.len());
             } else {
                 ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
@@ -56,7 +56,7 @@ const WORD: usize = size_of::<u64>();
 /// `from` is valid for reading and `to` for writing `size` bytes, they do not overlap, and `to` is aligned to a word.
 #[inline(always)]
 unsafe fn copy_words(from: *const u8, to: *mut u8, size: usize) {
-    if size > WORDWISE || size % WORD != 0 {
+    if size > WORDWISE || !size.is_multiple_of(WORD) {
         // SAFETY: the caller's promise.
         return unsafe { ptr::copy_nonoverlapping(from, to, size) };
     }

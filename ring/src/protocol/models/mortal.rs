@@ -15,7 +15,7 @@ use crate::sync::AtomicU64;
 
 /// Accesses to memory in one push that need not wait, and one more: that one survives it. The same in both modes: a
 /// fence and a look for the sleeper in one, a token each way in the other.
-pub(super) const PUSH_STEPS: usize = 9;
+pub(super) const PUSH_STEPS: usize = 10;
 /// The same for one pop that need not wait.
 pub(super) const POP_STEPS: usize = 9;
 
