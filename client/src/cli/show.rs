@@ -3,13 +3,16 @@
 use std::io::IsTerminal;
 
 use halyard_client::{Direct, Event, Fault, Gap, LeaveReason, Message, Presence};
+use jiff::civil::Date;
 
-use super::clock::Clock;
+use super::clock::{Clock, HOUR_MINUTE, day_in_words};
 use super::visible::visible;
 
 /// Turns events into lines.
 pub(crate) struct Show {
     clock: Clock,
+    /// The time in front of messages, as strftime writes it; empty for none.
+    time: String,
     colours: bool,
 }
 
@@ -22,7 +25,27 @@ impl Show {
     /// For standard output: colours only for a terminal, and not if `NO_COLOR` is set to anything.
     pub(crate) fn for_stdout() -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { clock: Clock::new(), colours: wanted && std::io::stdout().is_terminal() }
+        let colours = wanted && std::io::stdout().is_terminal();
+        Self { clock: Clock::new(), time: HOUR_MINUTE.to_owned(), colours }
+    }
+
+    /// With another format of the time in front of messages; an empty one for none.
+    pub(crate) fn with_time(self, format: &str) -> Self {
+        Self { time: format.to_owned(), ..self }
+    }
+
+    pub(crate) fn today(&self) -> Date {
+        self.clock.today()
+    }
+
+    /// The day of a moment of CLOCK_MONOTONIC.
+    pub(crate) fn day(&self, at_ns: u64) -> Date {
+        self.clock.moment("", at_ns).day
+    }
+
+    /// The line between messages of different days.
+    pub(crate) fn another_day(&self, day: Date) -> String {
+        self.notice(&day_in_words(day))
     }
 
     /// The line for an event, if people should see one.
@@ -56,7 +79,7 @@ impl Show {
     fn message(&self, message: &Message) -> String {
         let time = self.time(message.times.routed_ns);
         let (nick, text) = (self.nick(&message.nick), visible(&message.text));
-        if message.action { format!("{time} * {nick} {text}") } else { format!("{time} <{nick}> {text}") }
+        if message.action { format!("{time}* {nick} {text}") } else { format!("{time}<{nick}> {text}") }
     }
 
     /// A message that was said before.
@@ -68,15 +91,15 @@ impl Show {
         let time = self.time(direct.times.routed_ns);
         let (nick, text) = (self.nick(&direct.nick), visible(&direct.text));
         if direct.action {
-            format!("{time} * {nick} {text} (to you)")
+            format!("{time}* {nick} {text} (to you)")
         } else {
-            format!("{time} <{nick} \u{2192} you> {text}")
+            format!("{time}<{nick} \u{2192} you> {text}")
         }
     }
 
     /// One's own direct message, once it has arrived.
     pub(crate) fn sent_direct(&self, routed_ns: u64, to: &str, text: &str) -> String {
-        format!("{} <you \u{2192} {}> {}", self.time(routed_ns), self.nick(to), visible(text))
+        format!("{}<you \u{2192} {}> {}", self.time(routed_ns), self.nick(to), visible(text))
     }
 
     /// A line about the chat, not of it.
@@ -89,8 +112,10 @@ impl Show {
         self.paint(WARN, &format!("-- {text}"))
     }
 
+    /// `[12:01] `, or nothing.
     fn time(&self, at_ns: u64) -> String {
-        self.paint(FAINT, &format!("[{}]", self.clock.hour_minute(at_ns)))
+        let time = self.clock.moment(&self.time, at_ns).time;
+        if time.is_empty() { time } else { self.paint(FAINT, &format!("[{time}]")) + " " }
     }
 
     fn nick(&self, nick: &str) -> String {
@@ -189,7 +214,7 @@ mod tests {
     use halyard_client::{Lost, Times};
 
     fn plain() -> Show {
-        Show { clock: Clock::new(), colours: false }
+        Show { clock: Clock::stopped(), time: HOUR_MINUTE.to_owned(), colours: false }
     }
 
     fn message(text: &str, action: bool) -> Event {
@@ -206,18 +231,16 @@ mod tests {
         })
     }
 
-    fn without_time(line: Option<String>) -> String {
-        let line = line.unwrap();
-        assert!(line.starts_with('[') && line.as_bytes()[6] == b']', "{line:?}");
-        line[8..].to_owned()
-    }
-
     #[test]
     fn lines_look_like_a_chat() {
         let show = plain();
-        assert_eq!(without_time(show.event(&message("hi", false))), "<ann> hi");
-        assert_eq!(without_time(show.event(&message("waves", true))), "* ann waves");
-        assert_eq!(without_time(Some(show.sent_direct(0, "bob", "psst"))), "<you → bob> psst");
+        assert_eq!(show.event(&message("hi", false)).unwrap(), "[12:00] <ann> hi");
+        assert_eq!(show.event(&message("waves", true)).unwrap(), "[12:00] * ann waves");
+        assert_eq!(show.sent_direct(0, "bob", "psst"), "[12:00] <you → bob> psst");
+        let bare = plain().with_time("");
+        assert_eq!(bare.event(&message("hi", false)).unwrap(), "<ann> hi");
+        assert_eq!(bare.sent_direct(0, "bob", "psst"), "<you → bob> psst");
+        assert_eq!(show.another_day(show.day(0)), "-- Tuesday, 24 November 2026");
         let who =
             Presence { room: "lobby".to_owned(), room_id: 1, client: 2, nick: "bob".to_owned(), members: 2 };
         assert_eq!(show.event(&Event::Joined(who.clone())).unwrap(), "-- bob joined lobby (2 here)");

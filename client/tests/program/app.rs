@@ -1,12 +1,11 @@
 //! The application on a pseudo-terminal: the real program, its screen and the terminal's modes afterwards.
 
-use std::process::Stdio;
 use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::pty::{Terminal, cells};
+use crate::pty::Terminal;
 use crate::util::Place;
 
 fn chat(place: &Place, nick: &str) -> Terminal {
@@ -82,13 +81,7 @@ fn a_resize_and_a_hostile_message_leave_a_sane_screen() {
     bob.say("\u{1b}]0;owned\u{7}\u{1b}[2J\u{1b}[?1049l\u{202e}evil").unwrap();
     ann.await_text("␛]0;owned");
     assert!(ann.screen.lock().unwrap().screen().alternate_screen());
-    ann.screen.lock().unwrap().screen_mut().set_size(cells(10), cells(40));
-    // The size is set by a program, since the system call has no safe wrapper.
-    let stty = std::process::Command::new("stty")
-        .args(["rows", "10", "cols", "40"])
-        .stdin(Stdio::from(ann.master.try_clone().unwrap()))
-        .status();
-    assert!(stty.unwrap().success());
+    ann.resize(10, 40);
     ann.press("narrow\r");
     ann.await_text("ann: narrow");
     ann.press("/quit\r");

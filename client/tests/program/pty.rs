@@ -3,17 +3,19 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, Termios, tcgetattr};
+use nix::unistd::Pid;
 
 use crate::util::{LONG, Place};
 
-pub(crate) fn cells(count: u16) -> NonZeroU16 {
+fn cells(count: u16) -> NonZeroU16 {
     NonZeroU16::new(count).unwrap()
 }
 
@@ -54,17 +56,46 @@ impl Terminal {
         self.master.write_all(keys.as_bytes()).unwrap();
     }
 
+    /// Gives the terminal another size, as a person who drags its corner; the program hears of it by SIGWINCH.
+    pub(crate) fn resize(&mut self, rows: u16, columns: u16) {
+        self.screen.lock().unwrap().screen_mut().set_size(cells(rows), cells(columns));
+        // The size is set by a program, since the system call has no safe wrapper.
+        let stty = Command::new("stty")
+            .args(["rows", &rows.to_string(), "cols", &columns.to_string()])
+            .stdin(Stdio::from(self.master.try_clone().unwrap()))
+            .status();
+        assert!(stty.unwrap().success());
+        // The kernel tells the terminal's foreground processes; started like this, the program is none of them.
+        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGWINCH).unwrap();
+    }
+
     pub(crate) fn contents(&self) -> String {
         self.screen.lock().unwrap().screen().contents()
     }
 
     #[track_caller]
     pub(crate) fn await_text(&self, what: &str) {
+        assert!(
+            self.becomes(|screen| screen.contains(what)),
+            "no {what:?} on the screen:\n{}",
+            self.contents()
+        );
+    }
+
+    #[track_caller]
+    pub(crate) fn await_until(&self, is_so: impl Fn(&str) -> bool) {
+        assert!(self.becomes(is_so), "the screen stays:\n{}", self.contents());
+    }
+
+    fn becomes(&self, is_so: impl Fn(&str) -> bool) -> bool {
         let end = Instant::now() + LONG;
-        while !self.contents().contains(what) {
-            assert!(Instant::now() < end, "no {what:?} on the screen:\n{}", self.contents());
+        while !is_so(&self.contents()) {
+            if Instant::now() >= end {
+                return false;
+            }
             thread::sleep(Duration::from_millis(2));
         }
+        true
     }
 
     /// Waits for the end, and checks that the terminal is as it was.

@@ -73,6 +73,24 @@ fn the_view_shows_rings_and_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
+fn another_size_is_drawn_at_once() {
+    let place = Place::served();
+    let _ann = place.client("ann");
+    // Without the signal it would be drawn anew in an hour.
+    let mut top = Terminal::start(&place, &["top", "--interval", "3600"], &[]);
+    top.await_text("q quit");
+    assert!(top.contents().contains("STATE") && !top.contents().contains("QUAR"), "{}", top.contents());
+    top.resize(12, 140);
+    top.await_text("VOIDS QUAR OWNER");
+    assert!(top.contents().lines().last().unwrap().contains("q quit"), "{}", top.contents());
+    top.resize(6, 40);
+    top.await_until(|screen| screen.contains("q quit") && !screen.contains("QUAR"));
+    assert_eq!(top.contents().lines().count(), 6, "{}", top.contents());
+    top.press("q");
+    assert_eq!(top.end().code(), Some(0));
+}
+
+#[test]
 fn a_server_that_is_killed_and_comes_back_is_shown() {
     let place = Place::empty();
     let mut top = Terminal::start(&place, &["top", "--interval", "0.1"], &[]);

@@ -3,6 +3,7 @@
 pub(crate) mod app;
 mod host;
 mod input;
+mod missed;
 mod screen;
 mod talk;
 
@@ -42,7 +43,8 @@ pub(crate) struct Args {
     /// A line at a time, as without a terminal
     #[arg(long)]
     plain: bool,
-    /// The configuration file [default: ~/.config/halyard/config.toml]
+    /// The configuration file [default: ~/.config/halyard/config.toml]; line mode takes nick, rooms and the format of
+    /// the time in front of messages from it: `[view]`, `time = "%H:%M"`, "" for none
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -78,7 +80,7 @@ pub(crate) fn run(server: ServerName, args: Args) -> Result {
     }
     let ended = if plain {
         notes.iter().for_each(|text| note(text));
-        talk(&client, &host, &rooms[0])
+        talk(&client, &host, &rooms[0], &config.view.time.0)
     } else {
         app::run(&client, &host, options.server().as_str(), &rooms, config, notes)
     };
@@ -95,7 +97,7 @@ pub(crate) fn is_terminal() -> bool {
     obeys && io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
-fn talk(client: &Arc<Client>, host: &Host, room: &str) -> Result {
+fn talk(client: &Arc<Client>, host: &Host, room: &str, time: &str) -> Result {
     let (inputs, all) = sync_channel(INPUTS);
     let interrupts = inputs.clone();
     signals::on_end(move |_| {
@@ -113,7 +115,7 @@ fn talk(client: &Arc<Client>, host: &Host, room: &str) -> Result {
         }
         let _ = inputs.send(Input::Over);
     })?;
-    Talk::new(client, host, room)?.run(&all)
+    Talk::new(client, host, room, time)?.run(&all)
 }
 
 pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {

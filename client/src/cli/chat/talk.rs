@@ -9,8 +9,11 @@ use halyard_client::{
     Ack, Answer, Client, Command, CommandError, Entry, Event, Kind, Loss, Message, Refusal,
 };
 
+use jiff::civil::Date;
+
 use super::host::Host;
 use super::input::{HELP, Typed, parse};
+use super::missed::{self, Missed};
 use super::screen::Screen;
 use crate::cli::exit::{Ended, Exit, Failure, Result};
 use crate::cli::lines::BadLine;
@@ -37,25 +40,35 @@ pub(super) struct Talk<'a> {
     host: &'a Host,
     screen: Screen,
     show: Show,
+    /// The day of the last line of the chat.
+    day: Date,
     /// Commands without an answer yet.
     asked: HashMap<u64, (Command, Instant)>,
     /// Entries of WHO's or LIST's answer, which come right before it.
     entries: Vec<Entry>,
     /// Messages of HISTORY's answer, which come right before it, too.
     earlier: Vec<Message>,
+    missed: Missed,
+    /// The HISTORY that asks for what was missed.
+    asked_for_missed: Option<u64>,
     loss: Option<Loss>,
 }
 
 impl<'a> Talk<'a> {
-    pub(super) fn new(client: &'a Client, host: &'a Host, room: &str) -> Result<Self> {
+    /// `time` is the format of the time in front of messages.
+    pub(super) fn new(client: &'a Client, host: &'a Host, room: &str, time: &str) -> Result<Self> {
+        let show = Show::for_stdout().with_time(time);
         let mut talk = Self {
             client,
             host,
             screen: Screen::new(),
-            show: Show::for_stdout(),
+            day: show.today(),
+            show,
             asked: HashMap::new(),
             entries: Vec::new(),
             earlier: Vec::new(),
+            missed: Missed::default(),
+            asked_for_missed: None,
             loss: None,
         };
         talk.ask(Command::Join { room: room.to_owned() })?;
@@ -141,18 +154,28 @@ impl<'a> Talk<'a> {
         Ok(false)
     }
 
-    fn ask(&mut self, command: Command) -> Result<()> {
+    /// Returns the command's number if it was sent.
+    fn ask(&mut self, command: Command) -> Result<Option<u64>> {
         match self.client.submit(command.clone()) {
             Ok(ticket) => {
                 self.asked.insert(ticket, (command, Instant::now()));
-                Ok(())
+                Ok(Some(ticket))
             }
             Err(CommandError::Closed) => Err(CommandError::Closed.into()),
             Err(error) => {
                 self.screen.note(&format!("not sent: {error}"));
-                Ok(())
+                Ok(None)
             }
         }
+    }
+
+    /// A line about something that was said at this time, behind one for its day if that is another one.
+    fn said(&mut self, at_ns: u64, line: &str) -> Result<()> {
+        let day = self.show.day(at_ns);
+        if std::mem::replace(&mut self.day, day) != day {
+            self.screen.line(&self.show.another_day(day))?;
+        }
+        self.screen.line(line)
     }
 
     fn event(&mut self, event: &Event) -> Result<()> {
@@ -161,13 +184,24 @@ impl<'a> Talk<'a> {
             Event::Member(entry) | Event::Room(entry) => self.entries.push(entry.clone()),
             Event::Earlier(earlier) => self.earlier.push(earlier.message.clone()),
             Event::Disconnected(loss) => self.loss = Some(*loss),
+            Event::Message(message) => self.missed.heard(message),
             _ => {}
         }
         if let Some(text) = connection(event) {
             self.screen.note(&text);
         }
+        if let Event::Reconnected { room: Some(_), .. } = event {
+            self.missed.is_back();
+            let history = Command::History { room: None, count: missed::COUNT, before: 0 };
+            self.asked_for_missed = self.ask(history)?;
+        }
+        let said_at = match event {
+            Event::Message(message) => message.times.routed_ns,
+            Event::Direct(direct) => direct.times.routed_ns,
+            _ => 0,
+        };
         match self.show.event(event) {
-            Some(line) => self.screen.line(&line),
+            Some(line) => self.said(said_at, &line),
             None => Ok(()),
         }
     }
@@ -176,7 +210,16 @@ impl<'a> Talk<'a> {
         let entries = std::mem::take(&mut self.entries);
         let earlier = std::mem::take(&mut self.earlier);
         let Some((command, since)) = self.asked.remove(&answer.command) else { return Ok(()) };
+        if self.asked_for_missed.take_if(|ticket| *ticket == answer.command).is_some() {
+            // Refused, it was asked for behind a /leave.
+            let missed = self.missed.of(earlier);
+            return self.earlier(&missed);
+        }
         match &answer.result {
+            Ok(ack) if ack.kind == Kind::History && earlier.is_empty() => {
+                self.screen.note("the server has kept no message of this room");
+                Ok(())
+            }
             Ok(ack) if ack.kind == Kind::History => self.earlier(&earlier),
             Ok(ack) => self.done(&command, ack, &entries, since),
             Err(refusal) => {
@@ -187,15 +230,16 @@ impl<'a> Talk<'a> {
     }
 
     fn earlier(&mut self, messages: &[Message]) -> Result<()> {
-        if messages.is_empty() {
-            self.screen.note("the server has kept no message of this room");
-        }
-        messages.iter().try_for_each(|message| self.screen.line(&self.show.earlier(message)))
+        messages.iter().try_for_each(|message| {
+            let line = self.show.earlier(message);
+            self.said(message.times.routed_ns, &line)
+        })
     }
 
     fn done(&mut self, command: &Command, ack: &Ack, entries: &[Entry], since: Instant) -> Result<()> {
         match ack.kind {
             Kind::Join => {
+                self.missed.entered(ack.times.routed_ns);
                 let nick = self.client.nick();
                 self.screen.note(&format!(
                     "you are {} in {} ({} here)",
@@ -210,7 +254,7 @@ impl<'a> Talk<'a> {
             Kind::Dm => {
                 if let Command::Dm { text, .. } = command {
                     let line = self.show.sent_direct(ack.times.routed_ns, &ack.nick, text);
-                    self.screen.line(&line)?;
+                    self.said(ack.times.routed_ns, &line)?;
                 }
             }
             Kind::Who => {

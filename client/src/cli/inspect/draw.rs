@@ -22,7 +22,7 @@ pub(crate) struct Rates {
 
 impl Rates {
     /// `None` if the two are not of one ring, or were taken at once.
-    pub(super) fn between(before: &Picture, now: &Picture) -> Option<Self> {
+    pub(crate) fn between(before: &Picture, now: &Picture) -> Option<Self> {
         let span = now.now_ns.saturating_sub(before.now_ns) as f64 / 1e9;
         let (old, new) = (&before.snapshot, &now.snapshot);
         // A producer that leaves between two reads may be counted twice in the first: the sum can fall a little.

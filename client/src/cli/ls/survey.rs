@@ -86,7 +86,7 @@ fn command_of(pid: u32) -> Option<String> {
 }
 
 /// A ring that could be looked at.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Picture {
     pub(crate) snapshot: Snapshot,
     pub(crate) creator: Option<Who>,

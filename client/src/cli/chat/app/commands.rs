@@ -11,22 +11,22 @@ pub(crate) const COMMANDS: [(&str, &str, &str); 23] = [
     ("join", "ROOM", "enter a room in a window of its own"),
     ("leave", "", "leave the room and close its window"),
     ("close", "", "close this window"),
-    ("dm", "NICK [TEXT]", "talk to one person, in a window of its own (also /msg, /query)"),
+    ("dm", "NICK [TEXT]", "talk to one person (also /msg, /query)"),
     ("me", "TEXT", "say that you do something: * ann waves"),
     ("say", "TEXT", "say it, whatever it begins with"),
     ("who", "[ROOM]", "who is in the room, or in another one"),
     ("list", "", "the rooms"),
     ("history", "[N]", "N more messages that were said before (20)"),
     ("fill", "", "fetch lost messages again"),
-    ("search", "[TEXT]", "search in this window: up and down go on, escape ends"),
+    ("search", "[TEXT]", "search in this window: up and down go on"),
     ("nick", "NICK", "change your nick"),
     ("window", "NUMBER", "look at another window (also /w)"),
-    ("latency", "", "each message's latency in front of it, and a live histogram"),
-    ("ring", "", "your reply ring, the control ring and their semaphores, live"),
+    ("latency", "", "each message's latency, and a live histogram"),
+    ("ring", "", "your reply ring and the server's control ring, live"),
     ("stats", "", "what this client has seen"),
     ("ping", "", "how fast the server answers"),
     ("host", "", "host a server here when the last one has gone"),
-    ("mouse", "", "the wheel scrolls; off, so that the mouse selects, by default"),
+    ("mouse", "", "the wheel scrolls, but the mouse selects no text"),
     ("bare", "", "bare text, to select and copy"),
     ("clear", "", "empty this window"),
     ("help", "", "keys and commands"),
@@ -107,7 +107,7 @@ impl App {
                 let command = match (command, self.window().membership) {
                     // The next older ones.
                     (Command::History { room, count, .. }, _) => {
-                        let before = self.oldest_seq();
+                        let before = self.window().oldest_seq();
                         Command::History { room, count, before }
                     }
                     (command, _) => command,
@@ -116,13 +116,6 @@ impl App {
             }
             Err(why) => self.error(why),
         }
-    }
-
-    /// The number of the oldest message of the room's present life that is shown; 0 if there is none.
-    fn oldest_seq(&self) -> u64 {
-        let window = self.window();
-        let seqs = window.lines.iter().filter_map(|line| line.said());
-        seqs.filter(|said| said.room_id == window.room_id).map(|said| said.seq).min().unwrap_or(0)
     }
 
     /// Sends a command for this window, by its own session if it has one.

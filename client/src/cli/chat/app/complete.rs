@@ -64,10 +64,10 @@ impl App {
         if word.is_empty() {
             return Vec::new();
         }
-        let mut nicks: Vec<&String> = self.window().members.iter().collect();
-        nicks.extend(self.windows.iter().flat_map(|window| &window.members));
+        let mut nicks = self.window().members.nicks();
+        nicks.extend(self.windows.iter().flat_map(|window| window.members.nicks()));
         let mut all: Vec<String> = Vec::new();
-        for nick in nicks.into_iter().filter(|nick| fits(nick) && **nick != self.me) {
+        for nick in nicks.into_iter().filter(|nick| fits(nick) && *nick != self.me) {
             let ending = if before.is_empty() { ": " } else { " " };
             let candidate = format!("{nick}{ending}");
             if !all.contains(&candidate) {

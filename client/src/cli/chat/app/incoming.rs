@@ -3,8 +3,11 @@
 use halyard_client::{Ack, Command, Direct, Event, Gap, Kind, LeaveReason, Loss, Message, Presence, Refusal};
 
 use super::line::{Body, Hole, HoleState, Move, Said, names};
+use super::members::Members;
 use super::state::{App, Asked, Effect, Link, Why};
 use super::window::{Membership, Place};
+use crate::cli::chat::missed;
+use crate::cli::clock::Moment;
 use crate::cli::config::{Desktop, On};
 use crate::cli::ls::units::latency;
 use crate::cli::run::{rooms_line, who_line};
@@ -57,9 +60,10 @@ impl App {
         let said = Said { took_ns, ..self.said(message, false) };
         let (mention, own) = (said.mention, said.own);
         let text = format!("{}: {}", said.nick, said.text);
-        let time = self.time(message.times.routed_ns);
+        let at = self.moment(message.times.routed_ns);
         self.windows[index].room_id = message.room_id;
-        self.windows[index].push(time, Body::Said(said));
+        self.windows[index].missed.heard(message);
+        self.windows[index].push(at, Body::Said(said));
         if !own {
             self.noticed(index, mention, text, effects);
         }
@@ -80,10 +84,10 @@ impl App {
         let (nick, text) = (visible(&direct.nick).into_owned(), visible(&direct.text).into_owned());
         let place = Place::Direct(direct.nick.clone());
         let index = self.open(place);
-        let time = self.time(direct.times.routed_ns);
+        let at = self.moment(direct.times.routed_ns);
         let shown = format!("{nick}: {text}");
         let said = Said { nick, text, action: direct.action, mention: true, took_ns, ..Said::default() };
-        self.windows[index].push(time, Body::Said(said));
+        self.windows[index].push(at, Body::Said(said));
         self.noticed(index, true, shown, effects);
     }
 
@@ -112,29 +116,29 @@ impl App {
 
     fn moved(&mut self, room: Option<usize>, who: &Presence, left: Option<LeaveReason>) {
         let Some(index) = room else { return };
-        let (time, nick) = (self.time(0), visible(&who.nick).into_owned());
+        let (now, nick) = (self.moment(0), visible(&who.nick).into_owned());
         let window = &mut self.windows[index];
         match left {
             None => {
-                window.members.push(nick.clone());
-                window.push_move(time, Move::Joined(nick));
+                window.members.joined(who.client, nick.clone());
+                window.push_move(now, Move::Joined(nick));
             }
             Some(reason) => {
-                window.members.retain(|member| *member != nick);
-                window.push_move(time, Move::Left(nick, reason));
+                window.members.left(who.client);
+                window.push_move(now, Move::Left(nick, reason));
             }
         }
     }
 
     fn renamed(&mut self, room: Option<usize>, old: &str, new: &str) {
-        let time = self.time(0);
+        let now = self.moment(0);
         for (index, window) in self.windows.iter_mut().enumerate() {
             if Some(index) == room {
-                window.rename_member(old, new);
-                window.push_move(time.clone(), Move::Renamed(old.to_owned(), new.to_owned()));
+                window.members.renamed(old, new);
+                window.push_move(now.clone(), Move::Renamed(old.to_owned(), new.to_owned()));
             } else if window.is_direct(old) {
                 window.place = Place::Direct(new.to_owned());
-                window.push_move(time.clone(), Move::Renamed(old.to_owned(), new.to_owned()));
+                window.push_move(now.clone(), Move::Renamed(old.to_owned(), new.to_owned()));
             }
         }
     }
@@ -165,10 +169,10 @@ impl App {
     fn push_gap(&mut self, index: usize, first: u64, last: u64, text: String, lost: u64) {
         self.stats.gaps += 1;
         self.stats.lost += lost;
-        let time = self.time(0);
+        let now = self.moment(0);
         let window = &mut self.windows[index];
         let room_id = window.room_id;
-        window.push(time, Body::Gap(Hole { room_id, first, last, text, state: HoleState::Open }));
+        window.push_gap(now, Hole { room_id, first, last, text, state: HoleState::Open });
     }
 
     fn answered(
@@ -189,8 +193,7 @@ impl App {
         match (ack.kind, asked.why) {
             (Kind::Join, _) => self.entered(index, session, &ack, effects),
             (Kind::Who, Why::Members) => {
-                self.windows[index].members =
-                    entries.iter().map(|entry| visible(&entry.name).into_owned()).collect();
+                self.windows[index].members = Members::of(&entries);
             }
             (Kind::Who, _) => {
                 let room = match &asked.command {
@@ -203,12 +206,17 @@ impl App {
                 self.rooms_known = entries.iter().map(|entry| visible(&entry.name).into_owned()).collect();
                 self.notice(index, rooms_line(entries.iter().map(|entry| (&*entry.name, entry.members))));
             }
-            (Kind::History, why) => self.remembered(index, why, &earlier),
+            (Kind::History, why) => {
+                if ack.room_id != 0 {
+                    self.windows[index].room_id = ack.room_id;
+                }
+                self.remembered(index, why, earlier, effects);
+            }
             (Kind::Dm, _) => self.dm_arrived(index, &asked, &ack),
             (Kind::Nick, _) => {
                 let old = std::mem::replace(&mut self.me, ack.text.clone());
                 let (old, new) = (visible(&old).into_owned(), visible(&ack.text).into_owned());
-                self.windows.iter_mut().for_each(|window| window.rename_member(&old, &new));
+                self.windows.iter_mut().for_each(|window| window.members.renamed(&old, &new));
                 self.notice(index, format!("you are {new} now"));
             }
             (Kind::Ping, _) => {
@@ -223,6 +231,7 @@ impl App {
         let window = &mut self.windows[index];
         window.membership = Membership::In;
         window.room_id = ack.room_id;
+        window.missed.entered(ack.times.routed_ns);
         let (me, room) = (visible(&self.me).into_owned(), visible(&ack.text).into_owned());
         self.notice(index, format!("you are {me} in {room} ({} here)", ack.count));
         let place = self.windows[index].place.clone();
@@ -235,13 +244,24 @@ impl App {
         }
     }
 
-    fn remembered(&mut self, index: usize, why: Why, messages: &[Message]) {
-        let lines: Vec<(String, Said)> = messages
+    fn remembered(&mut self, index: usize, why: Why, messages: Vec<Message>, effects: &mut Vec<Effect>) {
+        let messages = match why {
+            Why::Missed => self.windows[index].missed.of(messages),
+            _ => messages,
+        };
+        let lines: Vec<(Moment, Said)> = messages
             .iter()
-            .map(|message| (self.time(message.times.routed_ns), self.said(message, true)))
+            .map(|message| (self.moment(message.times.routed_ns), self.said(message, true)))
             .collect();
         match why {
             Why::Gap(first) => self.windows[index].fill(first, lines),
+            Why::Missed => {
+                let others = lines.iter().filter(|(_, said)| !said.own);
+                let news: Vec<_> =
+                    others.map(|(_, said)| (said.mention, format!("{}: {}", said.nick, said.text))).collect();
+                self.windows[index].insert_earlier(lines);
+                news.into_iter().for_each(|(mention, text)| self.noticed(index, mention, text, effects));
+            }
             why => {
                 let added = self.windows[index].insert_earlier(lines);
                 if added == 0 && why == Why::Typed {
@@ -254,10 +274,10 @@ impl App {
     /// One's own direct message lies in the recipient's ring.
     fn dm_arrived(&mut self, index: usize, asked: &Asked, ack: &Ack) {
         let Command::Dm { text, action, .. } = &asked.command else { return };
-        let time = self.time(ack.times.routed_ns);
+        let at = self.moment(ack.times.routed_ns);
         let (nick, text) = (visible(&self.me).into_owned(), visible(text).into_owned());
         let said = Said { nick, text, action: *action, own: true, ..Said::default() };
-        self.windows[index].push(time, Body::Said(said));
+        self.windows[index].push(at, Body::Said(said));
     }
 
     fn refused(&mut self, index: usize, asked: &Asked, why: &str) {
@@ -280,8 +300,8 @@ impl App {
         {
             line.state = HoleState::Open;
         }
-        let time = self.time(0);
-        self.windows[index].push(time, Body::Error(text));
+        let now = self.moment(0);
+        self.windows[index].push(now, Body::Error(text));
     }
 
     fn disconnected(&mut self, session: usize, loss: Loss) {
@@ -310,8 +330,14 @@ impl App {
         self.windows[index].membership = if in_room { Membership::In } else { Membership::Out };
         self.notice(index, format!("connected again as {}", visible(nick)));
         if in_room {
+            // Its numbers may be another server's.
+            self.windows[index].room_id = 0;
+            self.windows[index].missed.is_back();
             let place = self.windows[index].place.clone();
-            effects.push(Effect::Ask { session, place, command: Command::Who, why: Why::Members });
+            let history = Command::History { room: None, count: missed::COUNT, before: 0 };
+            for (command, why) in [(Command::Who, Why::Members), (history, Why::Missed)] {
+                effects.push(Effect::Ask { session, place: place.clone(), command, why });
+            }
         }
     }
 

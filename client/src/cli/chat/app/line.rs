@@ -2,13 +2,15 @@
 
 use halyard_client::LeaveReason;
 
+use crate::cli::clock::Moment;
+
 /// One entry of a window. All texts in it are safe to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     /// Counts the lines of a window and is never used again there.
     pub(crate) id: u64,
-    /// The time of day, ready to be shown.
-    pub(crate) time: String,
+    /// Of what was said, when the server took it.
+    pub(crate) at: Moment,
     pub(crate) body: Body,
 }
 
@@ -80,6 +82,16 @@ impl Hole {
 }
 
 impl Line {
+    /// What orders the lines: time, then number.
+    pub(crate) fn place(&self) -> (u64, u64) {
+        let seq = match &self.body {
+            Body::Said(said) => said.seq,
+            Body::Gap(hole) => hole.first,
+            _ => 0,
+        };
+        (self.at.ns, seq)
+    }
+
     pub(crate) fn said(&self) -> Option<&Said> {
         match &self.body {
             Body::Said(said) => Some(said),
@@ -89,7 +101,7 @@ impl Line {
 }
 
 impl Body {
-    /// The line as plain text, for copying and for searching.
+    /// The line as plain text, for copying.
     pub(crate) fn plain(&self) -> String {
         match self {
             Self::Said(said) if said.action => format!("* {} {}", said.nick, said.text),

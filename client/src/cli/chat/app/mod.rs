@@ -11,6 +11,8 @@ mod incoming;
 pub(crate) mod keys;
 mod latency;
 mod line;
+mod members;
+mod search;
 mod sessions;
 mod state;
 pub(crate) mod terminal;
@@ -221,6 +223,8 @@ impl Program<'_> {
             let session = self.app.window().session.unwrap_or(0);
             let width = usize::from(self.app.size.0).saturating_sub(2);
             self.app.overlay = Some(Overlay::Rings(self.sessions.rings(session, &self.app.server, width)));
+        } else {
+            self.sessions.forget_rings();
         }
     }
 

@@ -1,5 +1,6 @@
 //! The sessions: the first one and its companions, one a room, each with a thread that hands on its events.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Instant;
@@ -13,7 +14,7 @@ use super::window::Place;
 use super::{Msg, quit_aside};
 use crate::cli::chat::host::Host;
 use crate::cli::exit::Result;
-use crate::cli::inspect::draw::draw;
+use crate::cli::inspect::draw::{Rates, draw};
 use crate::cli::ls::paint::Paint;
 use crate::cli::ls::survey::Picture;
 use crate::cli::visible::visible;
@@ -22,11 +23,23 @@ pub(super) struct Sessions {
     /// By number; a place is not used again.
     all: Vec<Option<Arc<Client>>>,
     to_loop: SyncSender<Msg>,
+    /// The rings that are drawn, by name.
+    watched: HashMap<RingName, Watched>,
 }
+
+/// A ring that is drawn again and again.
+struct Watched {
+    /// What its rates are counted from.
+    before: Picture,
+    rates: Option<Rates>,
+}
+
+/// Rates are those of this long at least, or every record would make them jump.
+const RATES_NS: u64 = 1_000_000_000;
 
 impl Sessions {
     pub(super) fn new(first: Arc<Client>, to_loop: SyncSender<Msg>) -> Result<Self> {
-        let mut sessions = Self { all: Vec::new(), to_loop };
+        let mut sessions = Self { all: Vec::new(), to_loop, watched: HashMap::new() };
         sessions.add(first)?;
         Ok(sessions)
     }
@@ -86,8 +99,8 @@ impl Sessions {
         }
     }
 
-    /// Pictures of a session's reply ring and of the server's control ring.
-    pub(super) fn rings(&self, session: usize, server: &str, width: usize) -> Vec<String> {
+    /// Pictures of a session's reply ring and of the server's control ring, with what went in and out a second.
+    pub(super) fn rings(&mut self, session: usize, server: &str, width: usize) -> Vec<String> {
         let paint = Paint::plain(Some(width));
         let mut lines = Vec::new();
         let reply = self
@@ -100,13 +113,29 @@ impl Sessions {
                 Ok(view) => {
                     let picture = Picture::take(&view);
                     lines.push(format!("fill {} of {}", picture.fill(), picture.snapshot.capacity));
-                    lines.extend(draw(&picture, None, None, &paint));
+                    let rates = self.rates(name, &picture);
+                    lines.extend(draw(&picture, None, rates.as_ref(), &paint));
                 }
                 Err(error) => lines.push(visible(&error.to_string()).into_owned()),
             }
             lines.push(String::new());
         }
         lines
+    }
+
+    fn rates(&mut self, name: RingName, now: &Picture) -> Option<Rates> {
+        let watched =
+            self.watched.entry(name).or_insert_with(|| Watched { before: now.clone(), rates: None });
+        if now.now_ns.saturating_sub(watched.before.now_ns) >= RATES_NS {
+            watched.rates = Rates::between(&watched.before, now);
+            watched.before = now.clone();
+        }
+        watched.rates
+    }
+
+    /// Nobody looks at rings any more: rates over the pause would be of no moment in particular.
+    pub(super) fn forget_rings(&mut self) {
+        self.watched.clear();
     }
 
     /// Ends the companions; the first session is the caller's.

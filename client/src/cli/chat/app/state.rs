@@ -11,7 +11,7 @@ use super::latency::Latency;
 use super::line::Body;
 use super::theme::Theme;
 use super::window::{Membership, Place, Window};
-use crate::cli::clock::Clock;
+use crate::cli::clock::{Clock, Moment};
 use crate::cli::config::{Config, Theme as Choice};
 
 /// Something that the program is to do.
@@ -54,6 +54,8 @@ pub(crate) enum Why {
     Members,
     /// What was said before one came.
     Joined,
+    /// What was said while one was on the way back.
+    Missed,
     /// The gap that begins with this message.
     Gap(u64),
 }
@@ -193,21 +195,25 @@ impl App {
         self.window_mut().looked_at();
     }
 
-    /// The time of day of a moment of CLOCK_MONOTONIC; 0 for now.
-    pub(crate) fn time(&self, at_ns: u64) -> String {
-        self.clock.format_as(&self.config.view.time.0, at_ns)
+    /// A moment of CLOCK_MONOTONIC, to be shown; 0 for now.
+    pub(crate) fn moment(&self, at_ns: u64) -> Moment {
+        self.clock.moment(&self.config.view.time.0, at_ns)
+    }
+
+    pub(crate) fn today(&self) -> jiff::civil::Date {
+        self.clock.today()
     }
 
     pub(crate) fn notice(&mut self, index: usize, text: impl Into<String>) {
-        let time = self.time(0);
-        self.windows[index].push(time, Body::Notice(text.into()));
+        let now = self.moment(0);
+        self.windows[index].push(now, Body::Notice(text.into()));
     }
 
     /// An error, where the eye is.
     pub(crate) fn error(&mut self, text: impl Into<String>) {
-        let time = self.time(0);
+        let now = self.moment(0);
         self.window_mut().scroll = None;
-        self.window_mut().push(time, Body::Error(text.into()));
+        self.window_mut().push(now, Body::Error(text.into()));
     }
 
     /// Enters a room, or looks at its window if one is there already.
@@ -234,8 +240,8 @@ impl App {
     pub(crate) fn not_opened(&mut self, room: &str, why: &str) {
         if let Some(index) = self.find(&Place::Room(room.to_owned())) {
             self.windows[index].membership = Membership::Out;
-            let time = self.time(0);
-            self.windows[index].push(time, Body::Error(format!("cannot enter {room}: {why}")));
+            let now = self.moment(0);
+            self.windows[index].push(now, Body::Error(format!("cannot enter {room}: {why}")));
         }
     }
 

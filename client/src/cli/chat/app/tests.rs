@@ -10,14 +10,14 @@ use super::keys::{Input, Key, Parser};
 use super::line::Body;
 use super::state::{App, Asked, Effect, Link, Overlay, Why};
 use super::window::{Membership, Place};
-use crate::cli::clock::Clock;
+use crate::cli::clock::{Clock, Moment};
 use crate::cli::config::{Config, TimeFormat};
 
 /// In the room lobby with bob, without times, since these change.
 fn app(width: u16, height: u16) -> App {
     let mut config = Config::default();
     config.view.time = TimeFormat(String::new());
-    let mut app = App::new("default".into(), "ann".into(), config, true, Clock::new());
+    let mut app = App::new("default".into(), "ann".into(), config, true, Clock::stopped());
     app.size = (width, height);
     let mut effects = Vec::new();
     app.enter("lobby", &mut effects);
@@ -25,7 +25,8 @@ fn app(width: u16, height: u16) -> App {
     app.opened("lobby", 0);
     app.windows[1].membership = Membership::In;
     app.windows[1].room_id = 1;
-    app.windows[1].members = vec!["ann".into(), "bob".into()];
+    app.windows[1].members.joined(1, "ann".into());
+    app.windows[1].members.joined(2, "bob".into());
     app
 }
 
@@ -78,8 +79,13 @@ fn busy(width: u16, height: u16) -> App {
         message("bob", "Morning! Has anybody seen the build, or is it just me who waits for it?", 1),
     );
     app.event(0, message("ann", "it is green", 2));
-    let who =
-        |nick: &str| Presence { room: "lobby".into(), room_id: 1, client: 9, nick: nick.into(), members: 3 };
+    let who = |nick: &str| Presence {
+        room: "lobby".into(),
+        room_id: 1,
+        client: nick.len() as u32 + 10,
+        nick: nick.into(),
+        members: 3,
+    };
     app.event(0, Event::Joined(who("cleo")));
     app.event(0, Event::Joined(who("dan")));
     app.event(0, Event::Left(who("dan"), LeaveReason::Left));
@@ -160,8 +166,104 @@ fn scrolled_up_the_window_stays_and_says_what_is_below() {
     assert!(!screen(&app).contains("message 31"));
     press(&mut app, "\u{1b}[6~\u{1b}[6~");
     assert!(screen(&app).contains("message 31") && app.window().scroll.is_none());
-    press(&mut app, "/search message 7\r");
-    assert!(screen(&app).contains("message 7"), "{}", screen(&app));
+}
+
+#[test]
+fn a_search_shows_its_match_where_it_stands_and_how_many_there_are() {
+    let mut app = app(60, 10);
+    for seq in 1..=30 {
+        let text =
+            if seq % 10 == 0 { format!("number {seq}: The BUILD is green") } else { format!("number {seq}") };
+        app.event(0, message("bob", &text, seq));
+    }
+    let stands_at = |app: &App, number: u64| {
+        let shown = screen(app);
+        shown.contains(&format!("number {number}: The BUILD"))
+            && shown.contains(&format!("number {}", number + 1))
+    };
+    press(&mut app, "/search build\r");
+    assert!(screen(&app).contains("search 3/3: build"), "{}", screen(&app));
+    press(&mut app, "\u{1b}[A");
+    assert!(screen(&app).contains("search 2/3: build") && stands_at(&app, 20), "{}", screen(&app));
+    press(&mut app, "\r");
+    assert!(screen(&app).contains("search 1/3: build") && stands_at(&app, 10), "{}", screen(&app));
+    press(&mut app, "\u{1b}[B");
+    assert!(screen(&app).contains("search 2/3: build") && stands_at(&app, 20), "{}", screen(&app));
+    // The match and nothing else has its look.
+    let mut terminal = Terminal::new(TestBackend::new(60, 10)).unwrap();
+    terminal.draw(|frame| super::view::draw(&app, frame, Instant::now())).unwrap();
+    let here = app.theme.found_here.add_modifier;
+    let buffer = terminal.backend().buffer();
+    // Beside the list of rooms.
+    let cells = (0..8).flat_map(|y| (16..60).map(move |x| &buffer[(x, y)]));
+    let marked: String =
+        cells.filter(|cell| cell.modifier.contains(here)).map(|cell| cell.symbol()).collect();
+    assert_eq!(marked, "BUILD");
+    press(&mut app, "x");
+    assert!(screen(&app).contains("nothing: buildx"), "{}", screen(&app));
+    press(&mut app, "\u{1b}");
+    assert!(app.search.is_none() && app.window().scroll.is_none());
+}
+
+#[test]
+fn the_oldest_line_can_be_scrolled_to_and_no_row_is_hidden_by_the_one_that_counts() {
+    let mut app = app(60, 8);
+    for seq in 1..=30 {
+        app.event(0, message("bob", &format!("message {seq} "), seq));
+    }
+    press(&mut app, "\u{1b}[1;5H");
+    let shown = screen(&app);
+    assert!(shown.contains("message 1\n") && shown.contains("message 5\n"), "{shown}");
+    assert!(shown.contains("▼ 25 more below"), "{shown}");
+}
+
+#[test]
+fn a_rule_stands_where_another_day_begins() {
+    let mut app = app(60, 10);
+    // The clock stands at noon, ten seconds after the machine was started.
+    app.windows[1].push(
+        Moment { day: jiff::civil::date(2026, 11, 23), ns: 1, ..Moment::default() },
+        Body::Notice("yesterday".into()),
+    );
+    app.event(0, message("bob", "today", 1));
+    app.event(0, message("bob", "today, too", 2));
+    let shown = screen(&app);
+    let at = |text: &str| shown.find(text).unwrap_or_else(|| panic!("no {text} in {shown}"));
+    assert!(at("── Monday, 23 November 2026 ──") < at("yesterday"), "{shown}");
+    assert!(at("yesterday") < at("── Tuesday, 24 November 2026 ──"), "{shown}");
+    assert!(at("── Tuesday, 24 November 2026 ──") < at("bob: today\n"), "{shown}");
+    assert_eq!(shown.matches("November").count(), 2, "{shown}");
+}
+
+#[test]
+fn a_nick_with_two_sessions_in_a_room_is_one_member_until_both_are_gone() {
+    let mut app = app(80, 10);
+    let bob = |client| Presence { room: "lobby".into(), room_id: 1, client, nick: "bob".into(), members: 3 };
+    app.event(0, Event::Joined(bob(3)));
+    assert_eq!(app.windows[1].members.nicks(), ["ann", "bob"]);
+    assert!(screen(&app).contains("2:lobby (2)"), "{}", screen(&app));
+    app.event(0, Event::Left(bob(3), LeaveReason::Left));
+    assert_eq!(app.windows[1].members.nicks(), ["ann", "bob"]);
+    app.event(0, Event::Left(bob(2), LeaveReason::Left));
+    assert_eq!(app.windows[1].members.nicks(), ["ann"]);
+}
+
+#[test]
+fn back_in_a_room_what_was_said_meanwhile_is_asked_for() {
+    let mut app = app(80, 10);
+    app.event(0, Event::Disconnected(halyard_client::Loss::ServerDied));
+    let back =
+        Event::Reconnected { client: 2, nick: "ann".into(), server_pid: 3, room: Some("lobby".into()) };
+    let asked: Vec<_> = app
+        .event(0, back)
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::Ask { command, why, .. } => Some((command, why)),
+            _ => None,
+        })
+        .collect();
+    let history = Command::History { room: None, count: crate::cli::chat::missed::COUNT, before: 0 };
+    assert_eq!(asked, [(Command::Who, Why::Members), (history, Why::Missed)]);
 }
 
 #[test]

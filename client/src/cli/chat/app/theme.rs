@@ -11,6 +11,9 @@ pub(crate) struct Theme {
     pub(crate) accent: Style,
     pub(crate) mention: Style,
     pub(crate) error: Style,
+    /// What is searched for, and where one stands.
+    pub(crate) found: Style,
+    pub(crate) found_here: Style,
     /// The status line.
     pub(crate) bar: Style,
     nicks: Vec<Color>,
@@ -50,7 +53,18 @@ impl Theme {
         if choice == Choice::None {
             // Colours only are forgone; what matters still stands out.
             let mention = bold.add_modifier(Modifier::UNDERLINED);
-            return Self { faint, accent: bold, mention, error: bold, bar, nicks: Vec::new() };
+            let found = plain.add_modifier(Modifier::UNDERLINED);
+            let found_here = bar.remove_modifier(Modifier::DIM);
+            return Self {
+                faint,
+                accent: bold,
+                mention,
+                error: bold,
+                found,
+                found_here,
+                bar,
+                nicks: Vec::new(),
+            };
         }
         let color =
             |chosen: &Option<Parsed<Color>>, default| chosen.as_ref().map_or(default, |color| color.0);
@@ -65,11 +79,16 @@ impl Theme {
             Choice::Light => (Color::Blue, Color::Magenta),
             _ => (Color::Cyan, Color::Magenta),
         };
+        // Both its colours are its own, so that it can be read on any ground.
+        let found_here = plain.fg(Color::Black).bg(Color::Yellow).remove_modifier(Modifier::DIM);
+        let found = plain.fg(color(&colors.accent, accent)).add_modifier(Modifier::UNDERLINED);
         Self {
             faint,
             accent: plain.fg(color(&colors.accent, accent)),
             mention: bold.fg(color(&colors.mention, mention)),
             error: plain.fg(color(&colors.error, Color::Red)),
+            found: found.remove_modifier(Modifier::DIM),
+            found_here,
             bar,
             nicks,
         }
@@ -98,7 +117,8 @@ mod tests {
         assert_eq!(colours.nick("ann"), colours.nick("ann"));
         assert!(colours.nick("ann").fg.is_some());
         let none = Theme::new(Choice::None, &Colors::default());
-        for style in [none.nick("ann"), none.accent, none.mention, none.error, none.faint, none.bar] {
+        let styles = [none.nick("ann"), none.accent, none.mention, none.error, none.faint, none.bar];
+        for style in styles.into_iter().chain([none.found, none.found_here]) {
             assert_eq!((style.fg, style.bg), (None, None));
         }
     }

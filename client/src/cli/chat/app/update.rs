@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::actions::Action;
 use super::keys::{Code, Input, Key};
-use super::line::Line;
 use super::state::{App, Effect, Overlay};
-use super::view::messages::rows_of;
+use super::view::messages::rows_at;
 use super::window::Scroll;
 
 /// How soon the second Ctrl-C has to come.
@@ -200,39 +199,21 @@ impl App {
                 text.pop();
                 self.search_on(true, true);
             }
-            (Code::Up | Code::Enter, ..) | (Code::Char('r'), true, _) => self.search_on(true, false),
-            (Code::Down, ..) | (Code::Char('s'), true, _) => self.search_on(false, false),
-            (Code::Escape, ..) | (Code::Char('c' | 'g'), true, _) => {
-                self.search = None;
-                self.window_mut().scroll = None;
-            }
+            (Code::Up | Code::Enter, ..) | (Code::Char('r' | 'p'), true, _) => self.search_on(true, false),
+            (Code::Down, ..) | (Code::Char('s' | 'n'), true, _) => self.search_on(false, false),
+            (Code::Escape, ..) | (Code::Char('c' | 'g'), true, _) => self.end_search(),
             _ => return false,
         }
         true
-    }
-
-    /// Scrolls to the next line that holds what is searched for; from the end, if `anew`.
-    pub(crate) fn search_on(&mut self, older: bool, anew: bool) {
-        let Some(text) = self.search.clone().filter(|text| !text.is_empty()) else { return };
-        let lower = text.to_lowercase();
-        let window = self.window_mut();
-        let hits = |line: &&Line| line.body.plain().to_lowercase().contains(&lower);
-        let from = window.scroll.filter(|_| !anew).map_or(u64::MAX, |scroll| scroll.line);
-        let found = match older {
-            true => window.lines.iter().rev().filter(|line| line.id < from).find(hits),
-            false => window.lines.iter().filter(|line| line.id > from).find(hits),
-        };
-        if let Some(line) = found.map(|line| line.id) {
-            window.scroll = Some(Scroll { line, below: 0 });
-        }
     }
 
     /// Scrolls by rows, up if positive.
     pub(crate) fn scroll(&mut self, by: isize) {
         let (width, height) = (self.message_width(), self.message_height());
         let window = self.window();
-        let rows: Vec<(u64, usize)> =
-            window.lines.iter().map(|line| (line.id, rows_of(self, line, width).len())).collect();
+        let rows: Vec<(u64, usize)> = (0..window.lines.len())
+            .map(|index| (window.lines[index].id, rows_at(self, index, width).len()))
+            .collect();
         let total: usize = rows.iter().map(|(_, rows)| rows).sum();
         // Rows under the last one that is shown.
         let mut below: usize = 0;
@@ -240,7 +221,8 @@ impl App {
             below = rows.iter().filter(|(id, _)| *id > scroll.line).map(|(_, rows)| rows).sum::<usize>()
                 + scroll.below;
         }
-        let most = total.saturating_sub(height);
+        // The last row tells how many are below.
+        let most = total.saturating_sub(if height > 1 { height - 1 } else { height });
         let below = below.saturating_add_signed(by).min(most);
         let mut left = below;
         let mut scroll = None;

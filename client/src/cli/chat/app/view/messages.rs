@@ -7,7 +7,9 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::cli::chat::app::actions::Action;
 use crate::cli::chat::app::line::{Body, HoleState, Line, Said, moves_text};
+use crate::cli::chat::app::search::matches;
 use crate::cli::chat::app::state::App;
+use crate::cli::clock::day_in_words;
 use crate::cli::ls::units::latency;
 
 /// Columns of the nick from this width on; narrower windows put it in front of the text.
@@ -15,15 +17,56 @@ const COLUMNS_FROM: usize = 60;
 const NICK: usize = 11;
 const LATENCY: usize = 8;
 
-/// The rows that a line takes in a window of this width.
-pub(crate) fn rows_of(app: &App, line: &Line, width: usize) -> Vec<Row<'static>> {
+/// The rows of the window's line of this index, with what stands above it: a rule where another day begins, and one
+/// where what is new begins.
+pub(crate) fn rows_at(app: &App, index: usize, width: usize) -> Vec<Row<'static>> {
+    let window = app.window();
+    let line = &window.lines[index];
+    let before = index.checked_sub(1).map(|before| &window.lines[before]);
+    let mut rows = Vec::new();
+    if before.map_or_else(|| app.today(), |before| before.at.day) != line.at.day {
+        rows.push(rule(&format!(" {} ", day_in_words(line.at.day)), width, app.theme.faint));
+    }
+    if before.is_some_and(|before| window.read == Some(before.id)) {
+        rows.push(rule(" new ", width, app.theme.accent));
+    }
+    rows.extend(rows_of(app, line, width));
+    rows
+}
+
+/// A line across the window with a word in it.
+pub(super) fn rule(text: &str, width: usize, style: Style) -> Row<'static> {
+    let text = cut(text, width.saturating_sub(2));
+    let line = "─".repeat(width.saturating_sub(text.width() + 2));
+    Row::styled(format!("──{text}{line}"), style)
+}
+
+/// The spans with what is searched for marked in them.
+fn marked(app: &App, line: u64, spans: Vec<Span<'static>>) -> Vec<Span<'static>> {
+    let Some(wanted) = app.search.as_deref().filter(|wanted| !wanted.is_empty()) else { return spans };
+    let mark = if app.window().found == Some(line) { app.theme.found_here } else { app.theme.found };
+    let mut all = Vec::new();
+    for span in spans {
+        let mut from = 0;
+        for found in matches(&span.content, wanted) {
+            all.push(Span::styled(span.content[from..found.start].to_owned(), span.style));
+            from = found.end;
+            all.push(Span::styled(span.content[found].to_owned(), span.style.patch(mark)));
+        }
+        all.push(Span::styled(span.content[from..].to_owned(), span.style));
+    }
+    all.retain(|span| !span.content.is_empty());
+    all
+}
+
+fn rows_of(app: &App, line: &Line, width: usize) -> Vec<Row<'static>> {
     let theme = &app.theme;
     let mut head: Vec<Span<'static>> = Vec::new();
-    if width >= 30 && !line.time.is_empty() {
-        head.push(Span::styled(format!("{} ", line.time), theme.faint));
+    if width >= 30 && !line.at.time.is_empty() {
+        head.push(Span::styled(format!("{} ", line.at.time), theme.faint));
     }
     let (text, style) = match &line.body {
-        Body::Said(said) => return said_rows(app, said, head, width),
+        Body::Said(said) => return said_rows(app, line.id, said, head, width),
         Body::Notice(text) => (text.clone(), theme.faint),
         Body::Error(text) => (text.clone(), theme.error),
         Body::Moves(moves) => (moves_text(moves), theme.faint),
@@ -40,10 +83,16 @@ pub(crate) fn rows_of(app: &App, line: &Line, width: usize) -> Vec<Row<'static>>
     };
     let mark = if matches!(line.body, Body::Error(_)) { "!! " } else { "-- " };
     head.push(Span::styled(mark, style));
-    flow(head, vec![Span::styled(text, style)], width)
+    flow(head, marked(app, line.id, vec![Span::styled(text, style)]), width)
 }
 
-fn said_rows(app: &App, said: &Said, mut head: Vec<Span<'static>>, width: usize) -> Vec<Row<'static>> {
+fn said_rows(
+    app: &App,
+    line: u64,
+    said: &Said,
+    mut head: Vec<Span<'static>>,
+    width: usize,
+) -> Vec<Row<'static>> {
     let theme = &app.theme;
     if app.config.view.latency && width >= 40 {
         let shown = if said.took_ns == 0 { String::new() } else { latency(said.took_ns) };
@@ -69,19 +118,19 @@ fn said_rows(app: &App, said: &Said, mut head: Vec<Span<'static>>, width: usize)
             Span::styled(said.nick.clone(), nick_style),
             Span::styled(format!(" {}", said.text), text_style),
         ];
-        return flow(head, body, width);
+        return flow(head, marked(app, line, body), width);
     }
     if width >= COLUMNS_FROM {
         let columns = NICK - usize::from(said.earlier);
         let nick = cut(&said.nick, columns);
         head.push(Span::raw(" ".repeat(columns - nick.width())));
-        head.push(Span::styled(nick, nick_style));
+        head.extend(marked(app, line, vec![Span::styled(nick, nick_style)]));
         head.push(Span::styled(" │ ", theme.faint));
     } else {
-        head.push(Span::styled(cut(&said.nick, 16), nick_style));
+        head.extend(marked(app, line, vec![Span::styled(cut(&said.nick, 16), nick_style)]));
         head.push(Span::raw(": "));
     }
-    flow(head, vec![Span::styled(said.text.clone(), text_style)], width)
+    flow(head, marked(app, line, vec![Span::styled(said.text.clone(), text_style)]), width)
 }
 
 /// A name in at most so many columns.
@@ -110,35 +159,38 @@ pub(crate) fn flow(head: Vec<Span<'static>>, body: Vec<Span<'static>>, width: us
     let mut row = head;
     let mut column = taken;
     let mut at_start = true;
-    for span in body {
-        let style = span.style;
-        for word in span.content.split_word_bounds() {
-            let wide = word.width();
-            if column + wide > width && !at_start {
-                if word.trim().is_empty() {
-                    continue;
-                }
-                rows.push(Row::from(std::mem::take(&mut row)));
-                row.push(Span::raw(" ".repeat(indent)));
-                (column, at_start) = (indent, true);
-            }
-            if column + wide <= width {
-                push(&mut row, word, style);
-                column += wide;
-                at_start = false;
+    let text: String = body.iter().map(|span| span.content.as_ref()).collect();
+    // Where each style ends: a word may have several.
+    let ends: Vec<(usize, Style)> = body
+        .iter()
+        .scan(0, |end, span| {
+            *end += span.content.len();
+            Some((*end, span.style))
+        })
+        .collect();
+    let style_at =
+        |at: usize| ends.iter().find(|(end, _)| at < *end).map_or(Style::new(), |(_, style)| *style);
+    for (at, word) in text.split_word_bound_indices() {
+        let wide = word.width();
+        if column + wide > width && !at_start {
+            if word.trim().is_empty() {
                 continue;
             }
+            rows.push(Row::from(std::mem::take(&mut row)));
+            row.push(Span::raw(" ".repeat(indent)));
+            (column, at_start) = (indent, true);
+        }
+        let fits = column + wide <= width;
+        for (offset, grapheme) in word.grapheme_indices(true) {
             // Longer than a row.
-            for grapheme in word.graphemes(true) {
-                if column + grapheme.width() > width {
-                    rows.push(Row::from(std::mem::take(&mut row)));
-                    row.push(Span::raw(" ".repeat(indent)));
-                    column = indent;
-                }
-                push(&mut row, grapheme, style);
-                column += grapheme.width();
-                at_start = false;
+            if !fits && column + grapheme.width() > width {
+                rows.push(Row::from(std::mem::take(&mut row)));
+                row.push(Span::raw(" ".repeat(indent)));
+                column = indent;
             }
+            push(&mut row, grapheme, style_at(at + offset));
+            column += grapheme.width();
+            at_start = false;
         }
     }
     rows.push(Row::from(row));

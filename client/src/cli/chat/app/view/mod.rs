@@ -14,7 +14,7 @@ use unicode_width::UnicodeWidthStr;
 use super::state::{App, Link};
 use super::window::{Membership, Place, Window};
 use crate::cli::ls::units::latency;
-use messages::{cut, rows_of};
+use messages::{cut, rows_at, rule};
 
 /// Widths from which the panels are shown, and their own.
 const ROOMS_FROM: u16 = 56;
@@ -122,9 +122,8 @@ fn draw_rooms(app: &App, frame: &mut Frame<'_>, area: Rect) {
 
 fn draw_members(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let block = Block::new().borders(Borders::LEFT).border_style(app.theme.faint);
-    let members = &app.window().members;
     let (width, height) = (usize::from(area.width.saturating_sub(1)), usize::from(area.height));
-    let mut sorted: Vec<&String> = members.iter().collect();
+    let mut sorted = app.window().members.nicks();
     sorted.sort_by_key(|nick| nick.to_lowercase());
     let shown = if sorted.len() > height { height - 1 } else { sorted.len() };
     let mut rows: Vec<Row<'_>> =
@@ -151,17 +150,13 @@ fn draw_messages(app: &App, frame: &mut Frame<'_>, area: Rect, now: Instant) {
         }
     }
     let last = window.scroll.map_or(u64::MAX, |scroll| scroll.line);
-    let marker = window.read.filter(|&read| read != 0 && read < window.last_id());
-    for line in window.lines.iter().rev().filter(|line| line.id <= last) {
-        if marker == Some(line.id) {
-            rows.push(rule(" new ", width, app));
-        }
+    // Scrolled up, the last row tells how much is below.
+    let tells = window.scroll.is_some() && height > 1;
+    let height = height - usize::from(tells);
+    for (index, line) in window.lines.iter().enumerate().rev().filter(|(_, line)| line.id <= last) {
         let hidden = window.scroll.filter(|scroll| scroll.line == line.id).map_or(0, |scroll| scroll.below);
-        let mut of_line = rows_of(app, line, width);
+        let mut of_line = rows_at(app, index, width);
         of_line.truncate(of_line.len().saturating_sub(hidden).max(1));
-        if app.search.as_ref().is_some_and(|text| found(line.body.plain(), text)) {
-            of_line = of_line.into_iter().map(|row| row.patch_style(app.theme.accent)).collect();
-        }
         rows.extend(of_line.into_iter().rev());
         if rows.len() >= height {
             break;
@@ -172,23 +167,11 @@ fn draw_messages(app: &App, frame: &mut Frame<'_>, area: Rect, now: Instant) {
     let free = height - rows.len();
     let mut all = vec![Row::default(); free];
     all.append(&mut rows);
-    if window.scroll.is_some()
-        && let Some(bottom) = all.last_mut()
-    {
+    if tells {
         let below = window.lines.iter().filter(|line| line.id > last).count();
-        let text = format!(" ▼ {below} more below ");
-        *bottom = rule(&text, width, app);
+        all.push(rule(&format!(" ▼ {below} more below "), width, app.theme.accent));
     }
     frame.render_widget(Paragraph::new(all), area);
-}
-
-fn found(text: String, wanted: &str) -> bool {
-    !wanted.is_empty() && text.to_lowercase().contains(&wanted.to_lowercase())
-}
-
-fn rule(text: &str, width: usize, app: &App) -> Row<'static> {
-    let line = "─".repeat(width.saturating_sub(text.width() + 2));
-    Row::styled(format!("──{text}{line}"), app.theme.accent)
 }
 
 fn draw_status(app: &App, frame: &mut Frame<'_>, area: Rect) {
@@ -208,7 +191,9 @@ fn draw_status(app: &App, frame: &mut Frame<'_>, area: Rect) {
         _ => "",
     };
     let here = match &window.place {
-        Place::Room(_) if window.membership == Membership::In => format!(" ({})", window.members.len()),
+        Place::Room(_) if window.membership == Membership::In => {
+            format!(" ({})", window.members.nicks().len())
+        }
         Place::Direct(_) => " (direct)".to_owned(),
         _ => String::new(),
     };
@@ -236,7 +221,14 @@ fn activity((index, window): (usize, &Window)) -> String {
 
 fn draw_input(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let (prompt, text, column) = match &app.search {
-        Some(text) => ("search: ".to_owned(), text.clone(), text.width()),
+        Some(text) => {
+            let prompt = match app.hit_count() {
+                None => "search: ".to_owned(),
+                Some((_, 0)) => "nothing: ".to_owned(),
+                Some((at, of)) => format!("search {at}/{of}: "),
+            };
+            (prompt, text.clone(), text.width())
+        }
         None => {
             let prompt = "> ".to_owned();
             let room = usize::from(area.width).saturating_sub(prompt.width());
