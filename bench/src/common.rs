@@ -47,7 +47,7 @@ pub(crate) struct Effort {
 /// How results come out.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Output {
-    /// Print JSON instead of tables: every round's figures and the whole histogram, for `report` and `compare`
+    /// Print JSON instead of tables, with every round and the whole histograms; `report` and `compare` read it
     #[arg(long)]
     json: bool,
     /// Write the JSON to a file as well

@@ -19,7 +19,8 @@ use crate::figures::{Spread, Stat};
 ///
 /// Of latencies p50, p99 and p99.9 are compared, of everything else the value. A change is reported if an exact
 /// rank-sum test over the rounds gives p ≤ 0.01 and the medians differ by the threshold at least; that takes five
-/// rounds on each side. Ends with exit code 1 if something got worse.
+/// rounds on each side, and a percentile enough samples in each. A floor is neither better nor worse: if it moved, the
+/// machine did. Ends with exit code 1 if something got worse, with 2 if the rounds are too few to tell anything.
 #[derive(Args, Debug)]
 pub(crate) struct Compare {
     /// Results before, written with --json or --save
@@ -57,6 +58,8 @@ enum Verdict {
     Worse,
     Same,
     TooFewRounds,
+    /// A floor is the machine, and a machine is neither better nor worse work.
+    FloorMoved,
 }
 
 /// One figure of both runs.
@@ -91,6 +94,11 @@ impl Compare {
         } else {
             crate::out(&self.text(&before, &after, &changes));
         }
+        if changes.iter().all(|change| change.verdict == Verdict::TooFewRounds) {
+            return Err(Failure::usage(
+                "nothing can be told from so few rounds: take five or more on each side",
+            ));
+        }
         match changes.iter().filter(|change| change.verdict == Verdict::Worse).count() {
             0 => Ok(()),
             worse => Err(Failure::of(DIFFERENT, format_args!("{worse} of {} got worse", changes.len()))),
@@ -102,6 +110,9 @@ impl Compare {
         if before.machine.cpu != after.machine.cpu || before.machine.cpus.len() != after.machine.cpus.len() {
             text += "The machines differ";
             text += if self.ratio { ".\n" } else { ": compare with --ratio.\n" };
+        } else if !self.ratio && changes.iter().any(|change| change.verdict == Verdict::FloorMoved) {
+            text += "The floor itself moved, so the machine was not the same: compare with --ratio, or measure both in \
+                     one sitting.\n";
         }
         for (id, which) in lost(before, after) {
             let _ = writeln!(text, "only {which}: {id}");
@@ -122,6 +133,7 @@ impl Compare {
                     Verdict::Worse => "WORSE",
                     Verdict::Same => "same",
                     Verdict::TooFewRounds => "too few rounds to tell",
+                    Verdict::FloorMoved => "the floor moved",
                 }
             );
         }
@@ -158,9 +170,14 @@ fn changes(before: &Document, after: &Document, ratio: bool, threshold: f64) -> 
         let stats: &[Stat] =
             if old.is_latency() { &[Stat::P50, Stat::P99, Stat::P999] } else { &[Stat::P50] };
         for &stat in stats {
+            let scarce = |figure: &Figure| figure.is_latency() && figure.percentile(stat).is_none();
+            if scarce(old) || scarce(new) {
+                continue;
+            }
             let values = (rounds(before, old, stat, ratio), rounds(after, new, stat, ratio));
             let (Some(a), Some(b)) = values else { continue };
-            changes.extend(change(old, stat, &a, &b, ratio, threshold));
+            let floor = !ratio && (before.is_floor(old) || after.is_floor(new));
+            changes.extend(change(old, stat, &a, &b, ratio, threshold).map(|change| change.of_floor(floor)));
         }
     }
     changes
@@ -201,6 +218,16 @@ fn change(figure: &Figure, stat: Stat, a: &[f64], b: &[f64], ratio: bool, thresh
         verdict,
         shown: [show(before), show(after)],
     })
+}
+
+impl Change {
+    /// The same, if it is of a floor.
+    fn of_floor(mut self, floor: bool) -> Self {
+        if floor && matches!(self.verdict, Verdict::Better | Verdict::Worse) {
+            self.verdict = Verdict::FloorMoved;
+        }
+        self
+    }
 }
 
 /// The p of two runs of so many rounds that do not overlap at all.
@@ -288,6 +315,40 @@ mod tests {
         assert_eq!(verdict(&old, &new, "hop"), Verdict::Worse);
         assert_eq!(verdict(&new, &old, "hop"), Verdict::Better);
         assert_eq!(verdict(&old, &new, "floor"), Verdict::Same);
+    }
+
+    #[test]
+    fn a_faster_machine_makes_no_better_floor() {
+        let run = |pace: u64| {
+            let mut results = Results::new("hop", Vec::new());
+            results.add_alone(series("floor", &[100, 101, 102, 103, 104].map(|ns| ns * pace)));
+            results.add(series("hop", &[125, 126, 127, 128, 129].map(|ns| ns * pace)), "floor");
+            results.document()
+        };
+        assert_eq!(verdict(&run(2), &run(1), "floor"), Verdict::FloorMoved);
+        assert_eq!(verdict(&run(1), &run(2), "floor"), Verdict::FloorMoved);
+        assert_eq!(verdict(&run(2), &run(1), "hop"), Verdict::Better);
+    }
+
+    #[test]
+    fn a_percentile_without_samples_is_not_compared() {
+        let run = |samples: u64| {
+            let mut rounds = series("hop", &[]);
+            for median in 300..305 {
+                let mut round = crate::figures::histogram();
+                round.record_n(median, samples).unwrap();
+                rounds.rounds.push(round);
+            }
+            let mut results = Results::new("hop", Vec::new());
+            results.add_alone(rounds);
+            results.document()
+        };
+        let stats = |samples| {
+            changes(&run(samples), &run(samples), false, 5.0).iter().map(|c| c.stat).collect::<Vec<_>>()
+        };
+        assert_eq!(stats(1000), ["p50", "p99", "p99.9"]);
+        assert_eq!(stats(999), ["p50", "p99"]);
+        assert_eq!(stats(99), ["p50"]);
     }
 
     #[test]

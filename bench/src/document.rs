@@ -37,6 +37,9 @@ pub(crate) struct Document {
     pub(crate) arguments: Vec<String>,
     /// The program's version.
     pub(crate) version: String,
+    /// The commit that was checked out when it was built, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) commit: Option<String>,
     /// Whether the program was built with optimisation.
     pub(crate) optimised: bool,
     pub(crate) taken_unix_s: u64,
@@ -132,6 +135,21 @@ impl Figure {
     pub(crate) fn is_latency(&self) -> bool {
         self.percentiles.is_some()
     }
+
+    /// The fewest samples that a round has; `None` if it is no latency.
+    pub(crate) fn samples(&self) -> Option<u64> {
+        let count = |round: &Round| match *round {
+            Round::Latency { count, .. } => Some(count),
+            Round::Value { .. } => None,
+        };
+        self.rounds.iter().filter_map(count).min()
+    }
+
+    /// A percentile over the rounds; `None` if a round has too few samples for it, or if this is no latency.
+    pub(crate) fn percentile(&self, stat: Stat) -> Option<Spread> {
+        let spread = self.percentiles.as_ref()?.get(stat);
+        (self.samples()? >= stat.samples_needed()).then_some(spread)
+    }
 }
 
 impl Document {
@@ -189,7 +207,8 @@ impl Document {
         sections
     }
 
-    /// The command as somebody would type it again.
+    /// The command as somebody would type it again: without where its results went and whether a bar was drawn, which
+    /// change no figure.
     pub(crate) fn command_line(&self) -> String {
         let quoted = |word: &String| {
             let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c);
@@ -199,9 +218,19 @@ impl Document {
                 format!("'{}'", word.replace('\'', r"'\''"))
             }
         };
+        let mut file = false;
+        let matters = |word: &&String| match word.as_str() {
+            _ if std::mem::take(&mut file) => false,
+            "--save" => {
+                file = true;
+                false
+            }
+            "--json" | "--no-progress" => false,
+            word => !word.starts_with("--save="),
+        };
         ["halyard-bench".to_owned()]
             .into_iter()
-            .chain(self.arguments.iter().map(quoted))
+            .chain(self.arguments.iter().filter(matters).map(quoted))
             .collect::<Vec<_>>()
             .join(" ")
     }
@@ -237,6 +266,29 @@ mod tests {
         let mut document = hop().document();
         document.arguments = ["replay", "my log.txt", "it's", "--speed", "1e6"].map(String::from).to_vec();
         assert_eq!(document.command_line(), r"halyard-bench replay 'my log.txt' 'it'\''s' --speed 1e6");
+    }
+
+    #[test]
+    fn where_results_went_is_no_part_of_the_command() {
+        let mut document = hop().document();
+        document.arguments = ["hop", "--save", "a.json", "--quick", "--json", "--save=b", "--no-progress"]
+            .map(String::from)
+            .to_vec();
+        assert_eq!(document.command_line(), "halyard-bench hop --quick");
+    }
+
+    #[test]
+    fn a_round_with_few_samples_has_no_far_percentile() {
+        let document = hop().document();
+        let figure = document.figure("hop").unwrap();
+        assert_eq!(figure.samples(), Some(1000));
+        assert!(figure.percentile(Stat::P999).is_some());
+        let mut scarce = figure.clone();
+        if let Round::Latency { count, .. } = &mut scarce.rounds[1] {
+            *count = 999;
+        }
+        assert_eq!(scarce.percentile(Stat::P999), None);
+        assert!(scarce.percentile(Stat::P99).is_some() && scarce.percentile(Stat::Max).is_some());
     }
 
     #[test]

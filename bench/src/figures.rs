@@ -42,6 +42,17 @@ impl Stat {
         }
     }
 
+    /// How many samples it takes until one lies beyond this percentile; with fewer it is the maximum under another
+    /// name.
+    pub(crate) fn samples_needed(self) -> u64 {
+        match self {
+            Self::P50 | Self::Max => 1,
+            Self::P90 => 10,
+            Self::P99 => 100,
+            Self::P999 => 1000,
+        }
+    }
+
     /// The value in this histogram, nanoseconds.
     pub(crate) fn of(self, histogram: &Histogram<u64>) -> u64 {
         match self {

@@ -21,7 +21,7 @@ pub(crate) struct Hop {
     #[command(flatten)]
     common: Common,
     /// Record sizes, bytes, of 56, 120, 248, 504, 1016: with its state word a slot is then 1 to 16 cache lines
-    #[arg(long, value_name = "BYTES,…", value_delimiter = ',', default_values_t = [56], value_parser = record)]
+    #[arg(long, value_name = "BYTES,…", value_delimiter = ',', default_value = "56", value_parser = record)]
     record: Vec<usize>,
     /// Records that each ring holds, a power of two
     #[arg(long, value_name = "N", default_value_t = 64)]

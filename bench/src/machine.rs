@@ -20,6 +20,10 @@ pub(crate) struct Machine {
     pub(crate) clock_ns: f64,
     /// Runnable threads over the last minute when the run began: what else went on.
     pub(crate) load_1m: f64,
+    /// Scheduling policy and priority that the run was started under, such as `SCHED_FIFO 50`; empty in files written
+    /// before it was noted.
+    #[serde(default)]
+    pub(crate) scheduling: String,
 }
 
 impl Machine {
@@ -37,6 +41,9 @@ impl Machine {
                 .is_some_and(|flags| flags.split_whitespace().any(|flag| flag == "hypervisor")),
             clock_ns: clock_cost(),
             load_1m: fs::read_to_string("/proc/loadavg").ok().and_then(|text| load(&text)).unwrap_or(0.0),
+            scheduling: fs::read_to_string("/proc/self/stat")
+                .map(|text| scheduling(&text))
+                .unwrap_or_default(),
         }
     }
 }
@@ -54,6 +61,23 @@ fn field<'a>(cpuinfo: &'a str, names: &[&str]) -> Option<&'a str> {
 /// The first number of /proc/loadavg.
 fn load(loadavg: &str) -> Option<f64> {
     loadavg.split(' ').next()?.parse().ok()
+}
+
+/// Policy and priority as /proc/PID/stat has them: fields 19, 40 and 41 of proc_pid_stat(5).
+fn scheduling(stat: &str) -> String {
+    // The program's name may hold blanks and parentheses; what follows its last parenthesis is field 3.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let field = |number: usize| fields.get(number - 3).copied().unwrap_or("0");
+    let (nice, priority) = (field(19), field(40));
+    match field(41) {
+        "0" if nice == "0" => "SCHED_OTHER".to_owned(),
+        "0" => format!("SCHED_OTHER, nice {nice}"),
+        "1" => format!("SCHED_FIFO {priority}"),
+        "2" => format!("SCHED_RR {priority}"),
+        "3" => "SCHED_BATCH".to_owned(),
+        "5" => "SCHED_IDLE".to_owned(),
+        other => format!("scheduling policy {other}"),
+    }
 }
 
 fn clock_cost() -> f64 {
@@ -77,7 +101,8 @@ impl fmt::Display for Machine {
             self.kernel,
             self.clock_ns,
             self.load_1m,
-        )
+        )?;
+        if self.scheduling.is_empty() { Ok(()) } else { write!(f, ", {}", self.scheduling) }
     }
 }
 
@@ -91,5 +116,19 @@ mod tests {
         assert_eq!(field(text, &["model name"]), Some("A CPU @ 2 GHz"));
         assert_eq!(field(text, &["Hardware"]), None);
         assert_eq!(load("0.25 0.18 0.15 2/130 77"), Some(0.25));
+    }
+
+    #[test]
+    fn the_policy_is_read_behind_the_programs_name() {
+        // Fields 3 to 41; the name is what somebody may have chosen.
+        let stat = |nice: &str, priority: &str, policy: &str| {
+            let mut fields = vec!["S"; 39];
+            (fields[16], fields[37], fields[38]) = (nice, priority, policy);
+            format!("77 (a ) b) {} 0 0", fields.join(" "))
+        };
+        assert_eq!(scheduling(&stat("0", "0", "0")), "SCHED_OTHER");
+        assert_eq!(scheduling(&stat("-5", "0", "0")), "SCHED_OTHER, nice -5");
+        assert_eq!(scheduling(&stat("0", "50", "1")), "SCHED_FIFO 50");
+        assert_eq!(scheduling(""), "SCHED_OTHER");
     }
 }

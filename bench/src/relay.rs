@@ -18,13 +18,13 @@ use crate::timed;
 /// How a thread waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Waiting {
-    /// Pause instructions
+    /// Look again at once, without a pause
     Spin,
     /// sched_yield
     Yield,
     /// Sleep on a semaphore at once
     Block,
-    /// Pause where cores are to spare, yield for 50 µs, then sleep
+    /// Spin where cores are to spare, yield for 50 µs, then sleep
     Adaptive,
 }
 

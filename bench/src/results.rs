@@ -111,6 +111,7 @@ impl Results {
             command: self.command.to_owned(),
             arguments: std::env::args().skip(1).collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: option_env!("HALYARD_COMMIT").map(str::to_owned),
             optimised: !cfg!(debug_assertions),
             taken_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             machine: self.machine,

@@ -8,6 +8,12 @@ use crate::figures::{Nanos, Spread, Stat, Unit};
 /// Width of a column.
 const WIDE: usize = 15;
 
+/// Width of the column that counts samples.
+const SAMPLES: usize = 9;
+
+/// Stands for a percentile that no round has the samples for.
+pub(crate) const TOO_FEW: &str = "–";
+
 /// The run's machine, what it is about, and a table a section.
 pub(crate) fn render(document: &Document) -> String {
     let mut text = String::new();
@@ -23,14 +29,23 @@ pub(crate) fn render(document: &Document) -> String {
     let rounds = document.figures.first().map_or(0, |figure| figure.rounds.len());
     let _ = writeln!(
         text,
-        "Medians of {rounds} round{}; with more than one, the lowest and the highest.",
+        "Each figure is its own median over {rounds} round{}, its lowest and highest round below it.",
         plural(rounds)
     );
+    let scarce = |figure: &Figure| {
+        figure.is_latency() && Stat::ALL.iter().any(|stat| figure.percentile(*stat).is_none())
+    };
+    if document.figures.iter().any(scarce) {
+        let _ = writeln!(
+            text,
+            "{TOO_FEW}: a round has too few samples for this percentile. Samples: of the shortest round."
+        );
+    }
     text += &tables(document);
     text
 }
 
-fn plural(count: usize) -> &'static str {
+pub(crate) fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
@@ -58,18 +73,20 @@ fn latency_table(text: &mut String, document: &Document, heading: &str, figures:
     for stat in Stat::ALL {
         let _ = write!(text, "  {:>WIDE$}", stat.name());
     }
-    let _ = writeln!(text, "  {:>WIDE$}", "p50 / floor");
+    let _ = writeln!(text, "  {:>WIDE$}  {:>SAMPLES$}", "p50 / floor", "samples");
     for figure in figures {
-        let Some(percentiles) = figure.percentiles else { continue };
+        let Some(samples) = figure.samples() else { continue };
         let _ = write!(text, "{:wide$}", figure.label);
         for stat in Stat::ALL {
-            let _ = write!(text, "  {:>WIDE$}", Nanos(percentiles.get(stat).median).to_string());
+            let shown = figure.percentile(stat).map(|spread| Nanos(spread.median).to_string());
+            let _ = write!(text, "  {:>WIDE$}", shown.as_deref().unwrap_or(TOO_FEW));
         }
-        let _ = writeln!(text, "  {:>WIDE$}", beside(document, figure));
+        let _ = writeln!(text, "  {:>WIDE$}  {samples:>SAMPLES$}", beside(document, figure));
         if figure.rounds.len() > 1 {
             let _ = write!(text, "{:wide$}", "");
             for stat in Stat::ALL {
-                let _ = write!(text, "  {:>WIDE$}", range(percentiles.get(stat), Unit::Ns));
+                let shown = figure.percentile(stat).map(|spread| range(spread, Unit::Ns));
+                let _ = write!(text, "  {:>WIDE$}", shown.unwrap_or_default());
             }
             let _ = writeln!(text, "  {:>WIDE$}", figure.ratio.map_or_else(String::new, ratio_range));
         }
@@ -115,15 +132,18 @@ pub(crate) fn times(ratio: f64) -> String {
 }
 
 fn ratio_range(ratio: Spread) -> String {
-    format!("{}–{}", times(ratio.min).trim_end_matches(" ×"), times(ratio.max))
+    between(&times(ratio.min), &times(ratio.max))
 }
 
-/// Both ends of a spread; the unit of the first is left out where it is that of the second.
+/// Both ends of a spread.
 pub(crate) fn range(spread: Spread, unit: Unit) -> String {
-    let (low, high) = (unit.show(spread.min), unit.show(spread.max));
-    let of = |text: &str| text.split_once(' ').map(|(_, unit)| unit.to_owned());
-    let same = of(&low) == of(&high);
-    let low = if same { low.split(' ').next().unwrap_or_default().to_owned() } else { low };
+    between(&unit.show(spread.min), &unit.show(spread.max))
+}
+
+/// Two values with their units; that of the first is left out where it is that of the second.
+pub(crate) fn between(low: &str, high: &str) -> String {
+    let of = |text| str::split_once(text, ' ').map(|(_, unit)| unit);
+    let low = if of(low) == of(high) { low.split(' ').next().unwrap_or_default() } else { low };
     format!("{low}–{high}")
 }
 
@@ -138,6 +158,23 @@ mod tests {
         assert!(table.contains("the hop") && table.contains("125 ns") && table.contains("1.25 ×"), "{table}");
         assert!(table.contains("125–250 ns") && table.contains("1.25–1.25 ×"), "{table}");
         assert!(table.contains("One against the other."), "{table}");
+    }
+
+    #[test]
+    fn a_percentile_without_the_samples_is_left_out() {
+        let mut document = hop().document();
+        assert!(!render(&document).contains("too few samples"));
+        for round in document.figures.iter_mut().flat_map(|figure| &mut figure.rounds) {
+            if let crate::document::Round::Latency { count, .. } = round {
+                *count = 999;
+            }
+        }
+        let table = render(&document);
+        let line = table.lines().find(|line| line.starts_with("the hop")).unwrap();
+        assert!(
+            line.contains(" – ") && line.ends_with("999") && table.contains("too few samples"),
+            "{table}"
+        );
     }
 
     #[test]

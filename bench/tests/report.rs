@@ -33,7 +33,7 @@ fn a_saved_run_becomes_a_page_percentile_files_csv_and_a_plot() {
     assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
     let page = std::fs::read_to_string(at("page.html")).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>") && page.contains("<polyline"));
-    assert!(page.contains("--save") && page.contains("The stages of a message"), "command and stages");
+    assert!(page.contains("chat --rate 0") && page.contains("The stages of a message"), "command and stages");
     assert!(!page.contains("http://") && !page.contains("https://"), "nothing is fetched");
     assert!(std::fs::read_to_string(at("all.csv")).unwrap().contains("chat.adaptive.loop"));
     assert!(std::fs::read_dir(at("hgrm")).unwrap().count() >= 5);
@@ -59,8 +59,9 @@ fn a_recorded_run_is_plotted_on_the_percentile_axis_to_its_last_sample() {
     let columns: Vec<&str> =
         plot.lines().filter_map(|line| line.split_once('│')).map(|(_, row)| row).collect();
     assert_eq!(columns.len(), 18, "{plot}");
-    // Every curve begins at the left edge or under another one, and the slowest reaches the right edge at the top.
-    assert!(columns.iter().any(|row| row.starts_with('d')) && columns[1].ends_with('d'), "{plot}");
+    // Some curve begins at the left edge, and the slowest one reaches the right edge at the top.
+    assert!(columns.iter().any(|row| row.starts_with('d')), "{plot}");
+    assert!(columns[1].ends_with('d') || columns[1].ends_with('*'), "{plot}");
 }
 
 #[test]
@@ -78,7 +79,7 @@ fn a_recorded_run_becomes_the_same_page_and_files_everywhere() {
         "class=\"floor\"",
         "bar floor",
         "AMD EPYC, 2 cores (virtual machine), Linux 6.18",
-        "halyard-bench chat --rate 0 --rounds 7 --time 200 --no-progress --save chat.json",
+        "halyard-bench chat --rate 0 --rounds 7 --time 200</code>",
         "prefers-color-scheme: dark",
         "@media print",
     ] {

@@ -20,8 +20,9 @@ pub struct ServeOptions {
     #[arg(long, value_name = "CPUS", default_value = "auto", value_parser = parse_pin, help_heading = "Threads")]
     pub pin: Pin,
 
-    /// To at most how many clients of a broadcaster the router delivers by itself while that broadcaster is idle; 0: never
-    #[arg(long, value_name = "N", default_value_t = default().direct, help_heading = "Threads")]
+    /// To at most how many clients of a broadcaster the router delivers by itself while that broadcaster is idle;
+    /// 0: never [default: all of them with fewer than four processors, else 64]
+    #[arg(long, value_name = "N", default_value_t = default().direct, hide_default_value = true, help_heading = "Threads")]
     pub direct: u32,
 
     /// How threads wait for work: adaptive (pause, yield, then sleep), block, yield, or spin

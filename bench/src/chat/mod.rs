@@ -32,12 +32,17 @@ pub(crate) struct Chat {
     #[command(flatten)]
     common: Common,
     /// Messages a second of the open loop; 0 for no open loop
-    #[arg(long, value_name = "RATE,…", value_delimiter = ',', default_values_t = [100, 10_000],
+    #[arg(long, value_name = "RATE,…", value_delimiter = ',', default_value = "100,10000",
         value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     rate: Vec<u32>,
     /// Which ways through the server are measured
-    #[arg(long, value_name = "WAY,…", value_delimiter = ',', value_enum,
-        default_values_t = [Way::Broadcaster, Way::Direct])]
+    #[arg(
+        long,
+        value_name = "WAY,…",
+        value_delimiter = ',',
+        value_enum,
+        default_value = "broadcaster,direct"
+    )]
     way: Vec<Way>,
     /// Bytes of text in each message
     #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = text_bytes)]

@@ -6,6 +6,8 @@ use super::brokers::Broker;
 use super::trips::Work;
 use super::{event, kernel, sysv};
 use crate::failure::Failure;
+#[cfg(not(feature = "peers"))]
+use crate::failure::UNAVAILABLE;
 
 /// What is measured beside the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -135,5 +137,8 @@ fn iceoryx2<W: Work>(blocks: bool, work: W) -> Result<W::Output, Failure> {
 
 #[cfg(not(feature = "peers"))]
 fn iceoryx2<W: Work>(_blocks: bool, _work: W) -> Result<W::Output, Failure> {
-    Err(Failure::broke("this halyard-bench", "was built without it; build it with --features peers"))
+    Err(Failure::of(
+        UNAVAILABLE,
+        "iceoryx2 is not built into this halyard-bench: cargo run --release -p halyard-bench --features peers -- peers",
+    ))
 }

@@ -10,6 +10,10 @@ const WIDTH: f64 = 760.0;
 const LEFT: f64 = 4.0;
 /// Room for the value behind the longest bar.
 const RIGHT: f64 = 160.0;
+/// Between a bar and its value.
+const GAP: f64 = 6.0;
+/// How wide a character of the value is, or a little less.
+const CHARACTER: f64 = 6.5;
 const ROW: f64 = 38.0;
 /// If the largest is this many times the smallest, the scale is logarithmic.
 const LINEAR: f64 = 30.0;
@@ -38,25 +42,47 @@ pub(super) fn bars(document: &Document, figures: &[&Figure]) -> String {
     let height = ROW * figures.len() as f64;
     let mut svg =
         format!("<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"Medians of the rounds\">");
+    if logarithmic {
+        let mut decade = from;
+        while decade <= most {
+            let at = x(decade);
+            let _ =
+                write!(svg, "<line class=\"grid\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"0\" y2=\"{height}\"/>");
+            decade *= 10.0;
+        }
+    }
     for (row, figure) in figures.iter().enumerate() {
         let top = ROW * row as f64;
         let kind = if document.is_floor(figure) { "bar floor" } else { "bar" };
         let end = x(figure.value.median);
         let middle = top + 25.0;
+        let _ = write!(svg, "<text x=\"{LEFT}\" y=\"{:.1}\">{}</text>", top + 12.0, escape(&figure.label));
+        // The length of a bar means something only where the scale begins at nothing.
+        let _ = if logarithmic {
+            write!(svg, "<circle class=\"{kind}\" cx=\"{end:.1}\" cy=\"{middle:.1}\" r=\"5\"/>")
+        } else {
+            write!(
+                svg,
+                "<rect class=\"{kind}\" x=\"{LEFT}\" y=\"{:.1}\" width=\"{:.1}\" height=\"14\"/>",
+                top + 18.0,
+                (end - LEFT).max(1.0)
+            )
+        };
         let _ = write!(
             svg,
-            "<text x=\"{LEFT}\" y=\"{:.1}\">{}</text><rect class=\"{kind}\" x=\"{LEFT}\" y=\"{:.1}\" \
-             width=\"{:.1}\" height=\"14\"/><line class=\"whisker\" x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{middle:.1}\" \
-             y2=\"{middle:.1}\"/>",
-            top + 12.0,
-            escape(&figure.label),
-            top + 18.0,
-            (end - LEFT).max(1.0),
+            "<line class=\"whisker\" x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{middle:.1}\" y2=\"{middle:.1}\"/>",
             x(figure.value.min),
             x(figure.value.max),
         );
+        let ratio = figure.ratio.map_or_else(String::new, |ratio| format!(" ({})", times(ratio.median)));
+        let value = figure.unit.show(figure.value.median) + &ratio;
+        let mut taken = x(figure.value.max).max(end);
         if let Some(floor) = document.floor_of(figure).filter(|floor| floor.unit == figure.unit) {
             let at = x(floor.value.median);
+            // The value is written behind the mark where it would stand on it.
+            if at > taken && at < taken + GAP + CHARACTER * value.chars().count() as f64 {
+                taken = at;
+            }
             let _ = write!(
                 svg,
                 "<line class=\"floor\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"><title>floor: \
@@ -66,21 +92,23 @@ pub(super) fn bars(document: &Document, figures: &[&Figure]) -> String {
                 escape(&floor.label)
             );
         }
-        let ratio = figure.ratio.map_or_else(String::new, |ratio| format!(" ({})", times(ratio.median)));
         let _ = write!(
             svg,
-            "<text x=\"{:.1}\" y=\"{:.1}\" class=\"value\">{}{ratio}</text>",
-            x(figure.value.max).max(end) + 6.0,
+            "<text x=\"{:.1}\" y=\"{:.1}\" class=\"value\">{}</text>",
+            taken + GAP,
             top + 30.0,
-            escape(&figure.unit.show(figure.value.median))
+            escape(&value)
         );
     }
-    svg += "</svg><p class=\"note\">Bars: medians. Thin line: from the lowest round to the highest.";
+    svg += "</svg><p class=\"note\">";
+    svg += if logarithmic {
+        "Dots: medians, on a logarithmic scale with a line a decade."
+    } else {
+        "Bars: medians."
+    };
+    svg += " Thin line: from the lowest round to the highest.";
     if floors().next().is_some() {
         svg += " Across: the floor.";
-    }
-    if logarithmic {
-        svg += " Logarithmic scale.";
     }
     svg + "</p>"
 }
@@ -107,7 +135,14 @@ pub(super) fn stages(document: &Document) -> String {
     );
     for (row, (group, figures)) in groups.iter().enumerate() {
         let (top, mut from) = (44.0 * row as f64, LEFT);
-        let _ = write!(html, "<text x=\"{LEFT}\" y=\"{:.1}\">{}</text>", top + 14.0, escape(group));
+        let parts: Vec<String> = figures.iter().map(|figure| figure.unit.show(figure.value.median)).collect();
+        let _ = write!(
+            html,
+            "<text x=\"{LEFT}\" y=\"{:.1}\">{}: {}</text>",
+            top + 14.0,
+            escape(&document.figure(group).map_or_else(|| (*group).to_owned(), |whole| whole.label.clone())),
+            escape(&parts.join(" + ")),
+        );
         for (stage, figure) in figures.iter().enumerate() {
             let width = figure.value.median / most * (WIDTH - 2.0 * LEFT);
             let shown = figure.unit.show(figure.value.median);

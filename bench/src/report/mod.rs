@@ -38,8 +38,10 @@ impl Report {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let documents = self.files.iter().map(|path| Document::read(path)).collect::<Result<Vec<_>, _>>()?;
         if let Some(path) = &self.output {
-            std::fs::write(path, page::render(&documents))
-                .doing(format_args!("writing {}", path.display()))?;
+            let name = |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let files: Vec<(String, Document)> =
+                self.files.iter().map(name).zip(documents.iter().cloned()).collect();
+            std::fs::write(path, page::render(&files)).doing(format_args!("writing {}", path.display()))?;
         }
         if let Some(path) = &self.csv {
             std::fs::write(path, export::csv(&documents))

@@ -4,43 +4,62 @@ use std::fmt::Write as _;
 
 use super::{bars, plot};
 use crate::document::{Document, Figure};
-use crate::figures::{Stat, Unit};
-use crate::table::{range, times};
+use crate::figures::{Spread, Stat, Unit};
+use crate::table::{between, plural, times};
 
 const STYLE: &str = include_str!("page.css");
 
-/// The page of these results.
-pub(super) fn render(documents: &[Document]) -> String {
+/// The page of these results, each with the name of its file.
+pub(super) fn render(files: &[(String, Document)]) -> String {
     let mut html = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
-         content=\"width=device-width, initial-scale=1\">\n<title>halyard-bench</title>\n<style>\n{STYLE}</style>\n\
-         </head>\n<body>\n<h1>halyard-bench</h1>\n"
+         content=\"width=device-width, initial-scale=1\">\n<title>Halyard: what was measured</title>\n<style>\n{STYLE}\
+         </style>\n</head>\n<body>\n<h1>Halyard: what was measured</h1>\n<p class=\"note\">Curves and .hgrm files hold \
+         the samples of all rounds together. In tables and bars every figure is its own median over the rounds, with \
+         the lowest and the highest round below it; a ratio is taken within each round.</p>\n"
     );
-    for document in documents {
-        run(&mut html, document);
+    if files.len() > 1 {
+        html.push_str("<ul class=\"contents\">\n");
+        for (number, (name, document)) in files.iter().enumerate() {
+            let title = title(name, document);
+            let _ = writeln!(html, "<li><a href=\"#run-{number}\">{title}</a></li>");
+        }
+        html.push_str("</ul>\n");
+    }
+    for (number, (name, document)) in files.iter().enumerate() {
+        run(&mut html, number, name, document);
     }
     html + "</body>\n</html>\n"
 }
 
-fn run(html: &mut String, document: &Document) {
+fn title(name: &str, document: &Document) -> String {
+    format!("{} – {}", escape(&document.command), escape(name))
+}
+
+fn run(html: &mut String, number: usize, name: &str, document: &Document) {
+    let rounds = document.figures.iter().map(|figure| figure.rounds.len()).max().unwrap_or(0);
+    let commit = document.commit.as_ref().map_or_else(String::new, |commit| format!(" ({commit})"));
     let _ = write!(
         html,
-        "<section>\n<h2>{}</h2>\n<pre><code>{}</code></pre>\n<p class=\"note\">{}. Version {}, {} UTC.</p>\n",
-        escape(&document.command),
+        "<section id=\"run-{number}\">\n<h2>{}</h2>\n<pre><code>{}</code></pre>\n<p class=\"note\">{}. Version {}{}, {} \
+         UTC. {rounds} round{}.</p>\n",
+        title(name, document),
         escape(&document.command_line()),
         escape(&document.machine.to_string()),
         escape(&document.version),
+        escape(&commit),
         date(document.taken_unix_s),
+        plural(rounds),
     );
     if !document.optimised {
         html.push_str("<p><strong>Built without optimisation: these figures say nothing.</strong></p>\n");
     }
     for sentence in &document.about {
-        let _ = writeln!(html, "<p>{}</p>", escape(sentence));
+        let _ = writeln!(html, "<p>{}</p>", prose(sentence));
     }
     for (heading, figures) in document.sections() {
         if !heading.is_empty() {
-            let _ = writeln!(html, "<h3>{}</h3>", escape(heading));
+            let _ = writeln!(html, "<h3>{}</h3>", prose(heading));
         }
         let latencies: Vec<&Figure> = figures.iter().copied().filter(|figure| figure.is_latency()).collect();
         html.push_str(&plot::percentiles(&latencies));
@@ -61,35 +80,62 @@ fn run(html: &mut String, document: &Document) {
 }
 
 fn table(html: &mut String, document: &Document, figures: &[&Figure]) {
-    html.push_str("<div class=\"wide\"><table><thead><tr><th></th><th>median</th><th>lowest–highest</th>");
     let latencies = figures.iter().any(|figure| figure.is_latency());
+    let first = if latencies { Stat::P50.name() } else { "median" };
+    let _ = write!(html, "<div class=\"wide\"><table><thead><tr><th></th><th>{first}</th>");
     if latencies {
         for stat in &Stat::ALL[1..] {
             let _ = write!(html, "<th>{}</th>", stat.name());
         }
+        html.push_str("<th title=\"of the round with the fewest\">samples</th>");
     }
     html.push_str("<th>× floor</th><th>floor</th></tr></thead><tbody>");
     for figure in figures {
         let _ = write!(
             html,
-            "<tr><th title=\"{}\">{}</th><td>{}</td><td>{}</td>",
+            "<tr><th title=\"{}\">{}</th>{}",
             escape(&figure.id),
-            escape(&figure.label),
-            figure.unit.show(figure.value.median),
-            range(figure.value, figure.unit)
+            prose(&figure.label),
+            cell(figure, Some(figure.value), |value| figure.unit.show(value)),
         );
         if latencies {
             for stat in &Stat::ALL[1..] {
-                let shown =
-                    figure.percentiles.map(|percentiles| figure.unit.show(percentiles.get(*stat).median));
-                let _ = write!(html, "<td>{}</td>", shown.unwrap_or_default());
+                html.push_str(&cell(figure, figure.percentile(*stat), |value| figure.unit.show(value)));
             }
+            let samples = figure.samples().map_or_else(String::new, |samples| samples.to_string());
+            let _ = write!(html, "<td>{samples}</td>");
         }
         let floor = document.floor_of(figure).map_or("", |floor| floor.label.as_str());
-        let ratio = figure.ratio.map_or_else(String::new, |ratio| times(ratio.median));
-        let _ = write!(html, "<td>{ratio}</td><td>{}</td></tr>", escape(floor));
+        let _ = write!(html, "{}<td>{}</td></tr>", cell(figure, figure.ratio, times), prose(floor));
     }
     html.push_str("</tbody></table></div>\n");
+}
+
+/// A median, and below it the lowest and the highest round; empty where there is none.
+fn cell(figure: &Figure, spread: Option<Spread>, show: impl Fn(f64) -> String) -> String {
+    let Some(spread) = spread else { return "<td></td>".to_owned() };
+    let ends = if figure.rounds.len() > 1 {
+        format!("<br><small>{}</small>", between(&show(spread.min), &show(spread.max)))
+    } else {
+        String::new()
+    };
+    format!("<td>{}{ends}</td>", show(spread.median))
+}
+
+/// A sentence as HTML: what stands between back-ticks is code.
+fn prose(text: &str) -> String {
+    let mut parts = text.split('`');
+    let mut html = escape(parts.next().unwrap_or_default());
+    while let Some(code) = parts.next() {
+        match parts.next() {
+            Some(plain) => {
+                let _ = write!(html, "<code>{}</code>{}", escape(code), escape(plain));
+            }
+            // One that is never closed is a back-tick.
+            None => html += &format!("`{}", escape(code)),
+        }
+    }
+    html
 }
 
 /// Text as HTML: what is read from a file may hold anything.
@@ -131,15 +177,26 @@ mod tests {
     fn the_page_has_everything_and_fetches_nothing() {
         let mut hop = hop();
         hop.add_alone(series("chat.spin.stage.router", &[300, 310, 320]));
-        let page = render(&[hop.document(), rates().document()]);
+        let page =
+            render(&[("a.json".to_owned(), hop.document()), ("b.json".to_owned(), rates().document())]);
         assert!(
             !page.contains("http") && !page.contains("src=") && !page.contains("@import"),
             "self-contained"
         );
-        for part in ["<polyline", "class=\"floor\"", "the hop", "1.25 ×", "halyard-bench", "stage c0"] {
+        let parts = [
+            "<polyline",
+            "class=\"floor\"",
+            "the hop",
+            "1.25 ×",
+            "halyard-bench",
+            "stage c0",
+            "href=\"#run-1\"",
+            "throughput – b.json",
+        ];
+        for part in parts {
             assert!(page.contains(part), "{part}");
         }
-        for tag in ["section", "svg", "table", "ul", "tr", "p", "h3"] {
+        for tag in ["section", "svg", "table", "ul", "li", "tr", "td", "p", "h3"] {
             let (opened, closed) = (
                 page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count(),
                 page.matches(&format!("</{tag}>")).count(),
@@ -153,8 +210,8 @@ mod tests {
         let mut document = hop().document();
         document.figures[1].label = "<script>alert('x')</script>&".to_owned();
         document.about = vec!["<b>".to_owned()];
-        let page = render(&[document]);
-        assert!(!page.contains("<script") && !page.contains("<b>"));
+        let page = render(&[("<i>.json".to_owned(), document)]);
+        assert!(!page.contains("<script") && !page.contains("<b>") && !page.contains("<i>"));
         assert!(page.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;"));
     }
 
@@ -162,7 +219,34 @@ mod tests {
     fn a_histogram_that_cannot_be_read_is_left_out() {
         let mut document = hop().document();
         document.figures.iter_mut().for_each(|figure| figure.histogram = Some("nonsense".to_owned()));
-        assert!(!render(&[document]).contains("<polyline"));
+        assert!(!render(&[("a.json".to_owned(), document)]).contains("<polyline"));
+    }
+
+    #[test]
+    fn code_in_a_sentence_is_code() {
+        assert_eq!(prose("a `b<c` d"), "a <code>b&lt;c</code> d");
+        assert_eq!(prose("`a` `b"), "<code>a</code> `b");
+    }
+
+    #[test]
+    fn a_percentile_without_the_samples_has_an_empty_cell() {
+        let mut document = hop().document();
+        let page = render(&[("a.json".to_owned(), document.clone())]);
+        assert!(page.contains("<td>1.25 µs<br><small>1.25–2.50 µs</small></td>"), "{page}");
+        for figure in &mut document.figures {
+            figure.rounds = vec![crate::document::Round::Latency {
+                count: 10,
+                mean: 125.0,
+                min: 125,
+                p50: 125,
+                p90: 125,
+                p99: 1250,
+                p999: 1250,
+                max: 1250,
+            }];
+        }
+        let page = render(&[("a.json".to_owned(), document)]);
+        assert!(page.contains("<td></td><td></td><td>1.25 µs</td><td>10</td>"), "{page}");
     }
 
     #[test]

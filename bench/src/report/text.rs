@@ -1,5 +1,6 @@
 //! Percentile plots in a terminal: a letter a curve.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
@@ -44,14 +45,19 @@ fn plot(heading: &str, figures: &[&Figure]) -> String {
             (part.clamp(0.0, 1.0) * (ROWS - 1) as f64).round() as usize
         };
         for (column, up) in (0..COLUMNS).map(height).enumerate() {
-            cells[ROWS - 1 - up][column] = *letter;
+            let cell = &mut cells[ROWS - 1 - up][column];
+            *cell = if *cell == ' ' { *letter } else { '*' };
         }
     }
+    let row_of = |decade: i32| {
+        let part = f64::from(decade - low) / f64::from(high - low);
+        ROWS - 1 - (part * (ROWS - 1) as f64).round() as usize
+    };
+    let labels: BTreeMap<usize, i32> = (low..=high).map(|decade| (row_of(decade), decade)).collect();
     let mut text = format!("\n{heading}\n");
     for (row, cells) in cells.iter().enumerate() {
-        let part = (ROWS - 1 - row) as f64 / (ROWS - 1) as f64;
-        let at = Nanos(10f64.powf(f64::from(low) + part * f64::from(high - low)));
-        let label = if row.is_multiple_of(4) || row == ROWS - 1 { at.to_string() } else { String::new() };
+        let label =
+            labels.get(&row).map_or_else(String::new, |decade| Nanos(10f64.powi(*decade)).to_string());
         let line: String = cells.iter().collect();
         let _ = writeln!(text, "{label:>9} │{}", line.trim_end());
     }
@@ -68,6 +74,9 @@ fn plot(heading: &str, figures: &[&Figure]) -> String {
     let _ = writeln!(text, "{:>9} └{}\n{:>11}{}", "", "─".repeat(COLUMNS), "", axis.trim_end());
     for (letter, figure, _) in &curves {
         let _ = writeln!(text, "{letter:>11} {}", figure.label.trim());
+    }
+    if curves.len() > 1 {
+        let _ = writeln!(text, "{:>11} where curves meet", '*');
     }
     text + "\n"
 }

@@ -299,7 +299,10 @@ fn missing(program: &Program, state: &State) -> Option<String> {
         let count = if lost.len() == 1 { "1 item".to_owned() } else { format!("{} items", lost.len()) };
         parts.push(format!("{count} never arrived: {}", lost.join(", ")));
         if held > 0 {
-            parts.push(format!("head is {held} behind tail, so {held} still lie in the ring"));
+            parts.push(format!(
+                "head is {held} behind tail, so {held} still {} in the ring",
+                if held == 1 { "lies" } else { "lie" }
+            ));
             let sleepers = waiting_services(program, state);
             if !sleepers.is_empty() {
                 parts.push(format!("{} beside it", sleepers.join(" and ")));

@@ -14,9 +14,10 @@ fn lab(dir: &Path, args: &[&str]) -> Output {
 }
 
 /// `clean`, where the compiled loom is kept in `cache`: the other tests want to keep theirs.
-fn clean(dir: &Path, cache: &Path) -> Output {
+fn clean(dir: &Path, cache: &Path, loom: bool) -> Output {
     Command::new(env!("CARGO_BIN_EXE_halyard-lab"))
         .args(["clean", "--json"])
+        .args(loom.then_some("--loom"))
         .current_dir(dir)
         .env("HALYARD_LAB_CACHE", cache)
         .output()
@@ -89,7 +90,7 @@ fn a_deadlock_of_real_processes_is_seen_and_nothing_is_left_behind() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     let run = &json(&output)["processes"][0];
     assert_eq!(run["violation"][0], "deadlock", "{run}");
-    let cleaned = json(&clean(dir.path(), dir.path()));
+    let cleaned = json(&clean(dir.path(), dir.path(), true));
     assert_eq!(cleaned["removed"], serde_json::json!([]));
 }
 
@@ -183,16 +184,18 @@ fn a_rust_exercise_that_does_not_compile_or_panics_says_so_in_a_run() {
 }
 
 #[test]
-fn clean_removes_the_compiled_loom_and_nothing_that_only_has_its_place() {
+fn clean_removes_the_compiled_loom_if_asked_to_and_nothing_that_only_has_its_place() {
     let dir = started();
     let cache = tempfile::tempdir().unwrap();
     let models = cache.path().join("halyard-lab-models");
     fs::create_dir_all(models.join("target")).unwrap();
     fs::write(models.join("Cargo.toml"), "[package]\nname = \"somebody-elses\"\n").unwrap();
-    assert!(json(&clean(dir.path(), cache.path()))["removed_folder"].is_null());
+    assert!(json(&clean(dir.path(), cache.path(), true))["removed_folder"].is_null());
     assert!(models.is_dir());
     fs::write(models.join("Cargo.toml"), "[package]\nname = \"halyard-lab-models\"\n").unwrap();
-    let cleaned = json(&clean(dir.path(), cache.path()));
+    assert!(json(&clean(dir.path(), cache.path(), false))["removed_folder"].is_null());
+    assert!(models.is_dir());
+    let cleaned = json(&clean(dir.path(), cache.path(), true));
     assert_eq!(cleaned["removed_folder"].as_str(), models.to_str());
     assert!(!models.exists() && cache.path().is_dir());
 }

@@ -137,7 +137,7 @@ fn print_problem(lab: usize, file: &str, problem: &Problem) {
     if problem.steps == Some(0) {
         say!("        it is so from the start, whoever moves:  halyard-lab step {lab} --file {file}");
     } else if let (Some(steps), Some(schedule)) = (problem.steps, &problem.schedule) {
-        say!("        shortest way there, {steps} steps: {schedule}");
+        say!("        shortest way there, {steps} step{}: {schedule}", if steps == 1 { "" } else { "s" });
         say!("        see it:  halyard-lab step {lab} --file {file} --schedule '{schedule}'");
     }
     if let Some(seed) = &problem.seed {

@@ -25,7 +25,7 @@ const EXITS: &str = "Exit codes: 0 done or PASS, 1 FAIL, 2 wrong use, 66 no answ
                      HALYARD_LAB_CACHE names the folder that keeps the loom of lab 8; by default it is the clone's target \
                      folder, or ~/.cache.";
 
-/// Learn semaphores by breaking a real ring: labs with a simulator, a stepper and a checker.
+/// Learn semaphores by breaking a small ring: labs with a simulator, a stepper and a checker.
 ///
 /// Begin with `halyard-lab start DIR`, go there, and then `halyard-lab show 1`. The book is in docs/.
 #[derive(Debug, Parser)]
@@ -80,8 +80,12 @@ enum Command {
     },
     /// What you have tried, passed and looked up.
     Progress,
-    /// Remove what runs that were killed left in /dev/shm, and the loom that lab 8 has compiled.
-    Clean,
+    /// Remove what runs that were killed left in /dev/shm.
+    Clean {
+        /// The loom that lab 8 has compiled, too: its next check compiles it again, which takes half a minute and crates.io
+        #[arg(long)]
+        loom: bool,
+    },
     /// Write a run as one page of HTML: who did what when, who waited for whom.
     Trace(TraceArgs),
     /// Play one process of a run; `run` and `check` start these.
@@ -188,7 +192,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Run(args) => run::run(&args, dir, cli.json),
         Command::Step(args) => view::step(&args, dir),
         Command::Trace(args) => view::trace(&args, dir, cli.json),
-        Command::Clean => tidy::clean(cli.json),
+        Command::Clean { loom } => tidy::clean(loom, cli.json),
         Command::Part => run::part(),
     }
 }

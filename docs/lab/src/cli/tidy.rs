@@ -7,9 +7,10 @@ use super::exit::{Ended, Exit, Outcome};
 use super::out::say;
 use super::print_json;
 
-pub(super) fn clean(json: bool) -> Outcome {
+pub(super) fn clean(loom: bool, json: bool) -> Outcome {
     let found = real::clean().map_err(|error| Ended::io("/dev/shm", &error))?;
-    let models = forget_models().map_err(|error| Ended::io("the compiled loom", &error))?;
+    let models =
+        if loom { forget_models().map_err(|error| Ended::io("the compiled loom", &error))? } else { None };
     if json {
         return print_json(
             &json!({"removed": found.removed, "in_use": found.in_use, "removed_folder": models}),
