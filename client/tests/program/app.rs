@@ -1,6 +1,8 @@
 //! The application on a pseudo-terminal: the real program, its screen and the terminal's modes afterwards.
 
-use std::time::Instant;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -127,4 +129,32 @@ fn a_server_that_comes_back_gets_what_was_typed_meanwhile() {
     assert_eq!(ann.end().code(), Some(0));
     second.signal(Signal::SIGTERM);
     second.end().with(0);
+}
+
+#[test]
+fn rings_are_drawn_live_with_their_rates_while_messages_come() {
+    let place = Place::served();
+    let mut ann = chat(&place, "ann");
+    let bob = place.client("bob");
+    bob.join("lobby").unwrap();
+    ann.press("/ring\r");
+    ann.await_text("a second  published 0 · consumed 0");
+    // Without a pause: what lives must not wait for one.
+    let (said, over) = channel::<()>();
+    thread::scope(|scope| {
+        let bob = &bob;
+        scope.spawn(move || {
+            while over.recv_timeout(Duration::from_millis(20)) == Err(RecvTimeoutError::Timeout) {
+                bob.say("tick").unwrap();
+            }
+        });
+        ann.await_until(|screen| {
+            let rates = screen.lines().find_map(|line| line.split_once("a second  published "));
+            rates.is_some_and(|(_, rest)| !rest.starts_with("0 "))
+        });
+        drop(said);
+    });
+    // Typing closes the picture.
+    ann.press("/quit\r");
+    assert_eq!(ann.end().code(), Some(0));
 }

@@ -257,7 +257,8 @@ fn counters(picture: &Picture, rates: Option<&Rates>, paint: &Paint) -> Vec<Stri
     let mut lines: Vec<String> = groups.iter().map(|(label, values)| group(label, values, paint)).collect();
     if let Some(rates) = rates {
         let values = [("published", rates.published), ("consumed", rates.consumed)];
-        lines.push(group("a second", &values, paint));
+        // Under what they are the rates of.
+        lines.insert(1, group("a second", &values, paint));
     }
     lines
 }

@@ -143,12 +143,13 @@ impl Program<'_> {
 
     fn serve(&mut self, inbox: &Receiver<Msg>) -> Result {
         let mut drawn = Instant::now();
+        let mut refreshed = drawn;
         let mut stale = true;
         loop {
             let live = self.app.overlay.is_some() || self.app.windows.iter().any(|w| !w.pending.is_empty());
             let wait = match (stale, live) {
                 (true, _) => FRAME.saturating_sub(drawn.elapsed()),
-                (false, true) => LIVE,
+                (false, true) => LIVE.saturating_sub(refreshed.elapsed()),
                 (false, false) => Duration::from_secs(3600),
             };
             match inbox.recv_timeout(wait) {
@@ -164,11 +165,17 @@ impl Program<'_> {
                         continue;
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => self.refresh(),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(Exit::Done.into()),
             }
             if Tty::panicked() {
                 return Err(Ended::with(Exit::Io, "a thread has failed; what it said stands above").into());
+            }
+            // By the clock and not when nothing comes: what lives shows it while much comes.
+            let is_new = matches!(&self.app.overlay, Some(Overlay::Rings(lines)) if lines.is_empty());
+            if is_new || refreshed.elapsed() >= LIVE {
+                self.refresh();
+                refreshed = Instant::now();
             }
             self.draw()?;
             (drawn, stale) = (Instant::now(), false);

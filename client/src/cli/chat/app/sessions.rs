@@ -112,7 +112,6 @@ impl Sessions {
             match RingView::open(&name) {
                 Ok(view) => {
                     let picture = Picture::take(&view);
-                    lines.push(format!("fill {} of {}", picture.fill(), picture.snapshot.capacity));
                     let rates = self.rates(name, &picture);
                     lines.extend(draw(&picture, None, rates.as_ref(), &paint));
                 }
