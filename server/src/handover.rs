@@ -11,8 +11,11 @@
 //!   leaves the desk. A job that was popped and waits for the desk is not done. Only the router counts `sent`, so
 //!   once the two are equal they stay so until the router itself sends again; the order of the router's jobs is the
 //!   order in which they are done, whoever does them.
-//! - **D3, nobody waits at the desk.** Work waits for nothing but memory. The router only tries the lock, and queues the
-//!   job as before where it does not get it; the thread waits for the router's one job at most.
+//! - **D3, nobody waits long at the desk.** Work waits for nothing but memory. The router only tries the lock, and queues
+//!   the job as before where it does not get it. The thread waits for the job that the router has in hand, and for no
+//!   second one when it comes with a job of the router's (D2). When it comes with another broadcaster's answer, or to
+//!   look after what waits, the router may be quicker at the lock again, which is not fair: for as long as the router
+//!   has one job after the other and the thread, awake, loses every race for it.
 //! - **D4, nothing is left lying.** What a slow client did not take is looked after by the thread. When a job that the
 //!   router did leaves something of that kind while the thread sleeps, the router nudges it.
 //!

@@ -97,7 +97,7 @@ impl Broadcaster {
             }
             let job = Job::new(Op::Verdict, origin.slot, 0, origin.id, verdict);
             let to = origin.broadcaster as usize;
-            // In the order in which they were settled.
+            // Not past those that wait already.
             if !self.outgoing.is_empty() || !self.offer(to, &job) {
                 self.outgoing.push_back((to, job));
             }
