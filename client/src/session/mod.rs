@@ -51,6 +51,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use halyard_ring::chat::WelcomeBody;
+use halyard_ring::monotonic_ns;
 
 pub use connect::{connect, resume};
 pub(crate) use heard::SPAN;
@@ -98,8 +99,8 @@ impl Past {
     /// That of a client which has none yet.
     #[must_use]
     pub fn new() -> Self {
-        // 0 would mean none.
-        let origin = RandomState::new().hash_one(0).max(1);
+        // 0 would mean none. A process that has forked shares its parent's random keys, but not its number.
+        let origin = RandomState::new().hash_one((std::process::id(), monotonic_ns())).max(1);
         Self { origin, next_text: 1, heard: heard::Heard::default(), former: None }
     }
 

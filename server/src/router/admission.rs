@@ -262,6 +262,7 @@ impl Router {
             ..Line::default()
         });
         self.parts.watchlist.watch(Arc::clone(&client));
+        let origin = self.own_origin(origin, process, slot);
         self.sessions[slot as usize] = Some(Session {
             client,
             nick,
@@ -280,6 +281,17 @@ impl Router {
         }
         self.order(Op::Add, slot, 0);
         slot
+    }
+
+    /// The origin that this client's texts may bear: not that of another process's session, since receivers would then
+    /// pass over what the other says next. 0, none, in its place: then its texts are always new.
+    fn own_origin(&mut self, origin: u64, process: ProcessId, slot: u32) -> u64 {
+        let bearer = self.origins.get(&origin).and_then(|&bearer| self.sessions[bearer as usize].as_ref());
+        if origin == 0 || bearer.is_some_and(|bearer| bearer.client.process != process) {
+            return 0;
+        }
+        self.origins.insert(origin, slot);
+        origin
     }
 
     /// Sends WELCOME, again if need be.

@@ -87,6 +87,8 @@ pub(crate) struct Router {
     /// Jobs that each broadcaster was sent.
     sent: Vec<u64>,
     greetings: HashMap<(String, u64), Greeting>,
+    /// Who bears which origin: the slot of the newest session that does.
+    origins: HashMap<u64, u32>,
     /// HELLOs whose reply rings are being opened.
     opening: u32,
     history: History,
@@ -139,6 +141,7 @@ impl Router {
             load,
             sent,
             greetings: HashMap::new(),
+            origins: HashMap::new(),
             opening: 0,
             history,
             job: Job::empty(),
@@ -414,6 +417,9 @@ impl Router {
         self.load[client.broadcaster] -= 1;
         self.parts.registry.clients_mut().remove(slot);
         self.greetings.remove(&session.hello);
+        if self.origins.get(&session.origin) == Some(&slot) {
+            self.origins.remove(&session.origin);
+        }
         self.fair.forget(slot);
         self.parts.watchlist.forget(client.id);
         let word = reason_word(reason);

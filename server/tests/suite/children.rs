@@ -9,7 +9,7 @@ use halyard_ring::{Beat, Ring, RingOptions};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::Client;
+use crate::support::{Client, Hello};
 
 const SERVER: &str = "HALYARD_TEST_SERVER";
 const NICK: &str = "HALYARD_TEST_NICK";
@@ -114,7 +114,17 @@ fn plays_its_role() {
         }
         _ => {}
     }
-    let mut client = Client::connect(&ServerName::new(&server).unwrap(), &nick);
+    if let Some(origin) = role.strip_prefix("mimic-") {
+        // Claims an origin, and to have said as much as can be.
+        let mut client = Hello::new(&name, &nick).with_origin(origin.parse().unwrap());
+        client.join("lobby");
+        let mut text = client.command(Kind::Say, "", "hush");
+        text.number = 1 << 63;
+        client.push(&text);
+        client.ok(text.command);
+        return announce("ready");
+    }
+    let mut client = Client::connect(&name, &nick);
     client.join("lobby");
     match role.as_str() {
         // Reads and beats until the server closes its ring.

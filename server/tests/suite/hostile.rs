@@ -15,7 +15,7 @@ use halyard_server::{Config, Server};
 use nix::sys::signal::Signal;
 
 use crate::children::{Process, announce};
-use crate::support::{Client, TestServer, config, eventually, names_of, unique_name};
+use crate::support::{Client, Hello, TestServer, config, eventually, names_of, unique_name};
 
 /// Where a ring's segment lies.
 pub(crate) fn path(name: &RingName) -> String {
@@ -106,4 +106,26 @@ fn a_server_stops_although_somebody_never_stops_scribbling_over_the_control_ring
         server.stop();
         over.store(true, Ordering::Relaxed);
     });
+}
+
+#[test]
+fn an_origin_that_another_process_bears_is_not_borne_twice() {
+    let server = TestServer::start();
+    let mut bob = server.client("bob");
+    bob.join("lobby");
+    let mut ann = Hello::new(server.name(), "ann").with_origin(77);
+    ann.join("lobby");
+    let _mallory = Process::start(server.name(), "mallory", "mimic-77");
+    let hush = bob.hear(Kind::Message);
+    assert_eq!((hush.nick.as_str(), hush.record.origin()), ("mallory", 0), "what ann says next is not old");
+    let mut text = ann.command(Kind::Say, "", "still here");
+    text.number = 5;
+    ann.push(&text);
+    let heard = bob.hear(Kind::Message);
+    assert_eq!((heard.nick.as_str(), heard.record.origin(), heard.record.command), ("ann", 77, 5));
+    // Her own process may bear it again, for instance in the session that follows this one.
+    let mut again = Hello::new(server.name(), "ann2").with_origin(77);
+    again.join("lobby");
+    again.send(Kind::Say, "me, too");
+    assert_eq!(bob.hear(Kind::Message).record.origin(), 77);
 }

@@ -135,9 +135,18 @@ impl Hello<'_> {
     }
 
     pub(crate) fn try_connect(self) -> Result<Client, Box<Record>> {
+        self.greet_with(0)
+    }
+
+    pub(crate) fn with_origin(self, origin: u64) -> Client {
+        self.greet_with(origin).unwrap()
+    }
+
+    fn greet_with(self, origin: u64) -> Result<Client, Box<Record>> {
         let options = RingOptions::spsc(self.capacity).schema(SCHEMA);
         let ring = Ring::create(&fresh_reply_name(self.server), &options).unwrap();
-        let hello = Record::hello(self.nick, ring.name().unwrap().as_str(), self.policy, self.limit, 1);
+        let mut hello = Record::hello(self.nick, ring.name().unwrap().as_str(), self.policy, self.limit, 1);
+        hello.room_seq = origin;
         greet(self.server, ring, &hello)
     }
 }
