@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::page::escape;
+use super::html::escape;
 use crate::document::{Document, Figure};
 use crate::table::times;
 

@@ -2,6 +2,7 @@
 
 mod bars;
 mod export;
+mod html;
 mod page;
 mod plot;
 mod text;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::html::escape;
 use super::{bars, plot};
 use crate::document::{Document, Figure};
 use crate::figures::{Spread, Stat, Unit};
@@ -136,22 +137,6 @@ fn prose(text: &str) -> String {
         }
     }
     html
-}
-
-/// Text as HTML: what is read from a file may hold anything.
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 /// A date and a time of day.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
 
-use super::page::escape;
+use super::html::escape;
 use super::{decades, nines, percentile_name, quantile};
 use crate::document::Figure;
 use crate::figures::Nanos;

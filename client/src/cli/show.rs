@@ -16,10 +16,11 @@ pub(crate) struct Show {
     colours: bool,
 }
 
-/// Nicks get one of these each: readable on dark and on light grounds.
-const NICK_COLOURS: [&str; 6] = ["31", "32", "33", "34", "35", "36"];
+/// Nicks get one of these each, of the 256 colours that terminals have: as far from black as from white, so that they
+/// can be read on any ground.
+pub(crate) const NICK_COLOURS: [u8; 8] = [161, 28, 63, 164, 30, 130, 98, 64];
 const FAINT: &str = "2";
-const WARN: &str = "1;33";
+const WARN: &str = "1;38;5;130";
 
 impl Show {
     /// For standard output: colours only for a terminal, and not if `NO_COLOR` is set to anything.
@@ -120,7 +121,7 @@ impl Show {
 
     fn nick(&self, nick: &str) -> String {
         let sum = nick.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-        self.paint(NICK_COLOURS[sum % NICK_COLOURS.len()], &visible(nick))
+        self.paint(&format!("38;5;{}", NICK_COLOURS[sum % NICK_COLOURS.len()]), &visible(nick))
     }
 
     fn paint(&self, colour: &str, text: &str) -> String {

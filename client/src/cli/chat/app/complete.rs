@@ -1,18 +1,8 @@
 //! Tab: nicks, rooms and commands.
 
 use super::commands::COMMANDS;
-use super::state::App;
+use super::state::{App, Completion};
 use super::window::Place;
-
-/// What Tab goes round.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Completion {
-    start: usize,
-    candidates: Vec<String>,
-    index: usize,
-    /// Where the cursor was left: anything else typed ends it.
-    end: usize,
-}
 
 impl App {
     /// Completes the word before the cursor; again, takes the next candidate.

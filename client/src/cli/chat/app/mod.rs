@@ -12,6 +12,7 @@ pub(crate) mod keys;
 mod latency;
 mod line;
 mod members;
+mod msg;
 mod search;
 mod sessions;
 mod state;
@@ -27,10 +28,9 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use halyard_client::{Client, ConnectError, Event};
+use halyard_client::Client;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signal_hook::consts::SIGWINCH;
 use signal_hook::iterator::Signals;
@@ -41,6 +41,7 @@ use crate::cli::config::Config;
 use crate::cli::exit::{Ended, Exit, Failure, Result};
 use crate::cli::signals;
 use keys::{Input, Parser};
+use msg::Msg;
 use sessions::Sessions;
 use state::{App, Effect, Link, Overlay};
 use terminal::Tty;
@@ -55,21 +56,6 @@ const PASTE: u16 = 500;
 const LIVE: Duration = Duration::from_millis(250);
 /// No more frames than this while events pour in.
 const FRAME: Duration = Duration::from_millis(16);
-
-/// What the loop hears of.
-pub(super) enum Msg {
-    Input(Input),
-    /// Standard input has ended: the terminal is gone.
-    Closed,
-    Event(usize, Event),
-    Over(usize),
-    /// A companion for this room, or why there is none.
-    Opened(String, std::result::Result<Box<Client>, ConnectError>),
-    /// What came of hosting a server, in words.
-    Hosted(std::result::Result<String, String>),
-    Signal,
-    Resize,
-}
 
 /// Talks until somebody or something ends it.
 pub(super) fn run(
@@ -314,12 +300,4 @@ pub(crate) fn read_keys(mut take: impl FnMut(Option<Input>) -> bool) {
             }
         }
     }
-}
-
-/// How long closing a companion may take, on a thread of its own.
-const CLOSE: Duration = Duration::from_secs(2);
-
-fn quit_aside(client: Arc<Client>) {
-    // If no thread can be had, dropping the client says QUIT, too.
-    let _ = thread::Builder::new().spawn(move || client.quit_within(CLOSE));
 }

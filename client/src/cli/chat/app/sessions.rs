@@ -3,21 +3,25 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use halyard_client::{Client, Command};
 use halyard_ring::chat::{ServerName, control_ring};
 use halyard_ring::{RingName, RingView};
 
+use super::msg::Msg;
 use super::state::{App, Asked, Why};
 use super::window::Place;
-use super::{Msg, quit_aside};
 use crate::cli::chat::host::Host;
 use crate::cli::exit::Result;
 use crate::cli::inspect::draw::{Rates, draw};
 use crate::cli::ls::paint::Paint;
 use crate::cli::ls::survey::Picture;
 use crate::cli::visible::visible;
+
+/// How long closing a companion may take.
+const CLOSE: Duration = Duration::from_secs(2);
 
 pub(super) struct Sessions {
     /// By number; a place is not used again.
@@ -140,7 +144,12 @@ impl Sessions {
     /// Ends the companions; the first session is the caller's.
     pub(super) fn end(&mut self) {
         for client in self.all.iter_mut().skip(1).filter_map(Option::take) {
-            let _ = client.quit_within(super::CLOSE);
+            let _ = client.quit_within(CLOSE);
         }
     }
+}
+
+fn quit_aside(client: Arc<Client>) {
+    // If no thread can be had, dropping the client says QUIT, too.
+    let _ = thread::Builder::new().spawn(move || client.quit_within(CLOSE));
 }

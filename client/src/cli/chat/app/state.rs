@@ -90,6 +90,17 @@ pub(crate) enum Overlay {
     Paste(Vec<String>),
 }
 
+/// What Tab goes round.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Completion {
+    /// Where the word begins.
+    pub(crate) start: usize,
+    pub(crate) candidates: Vec<String>,
+    pub(crate) index: usize,
+    /// Where the cursor was left: anything else typed ends it.
+    pub(crate) end: usize,
+}
+
 /// What was counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stats {
@@ -123,7 +134,7 @@ pub(crate) struct App {
     /// Ctrl-C was hit on an empty line at this time.
     pub(crate) interrupted: Option<Instant>,
     /// The completions of the word that Tab was hit on.
-    pub(crate) completion: Option<super::complete::Completion>,
+    pub(crate) completion: Option<Completion>,
     pub(crate) asked: HashMap<(usize, u64), Asked>,
     /// Parts of answers, which come right before the answer.
     pub(crate) entries: Vec<halyard_client::Entry>,

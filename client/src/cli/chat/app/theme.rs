@@ -3,6 +3,7 @@
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::cli::config::{Colors, Theme as Choice};
+use crate::cli::show::NICK_COLOURS;
 use crate::cli::values::Parsed;
 
 #[derive(Clone, Debug)]
@@ -19,8 +20,6 @@ pub(crate) struct Theme {
     nicks: Vec<Color>,
 }
 
-/// Readable on both grounds; bright on dark, deep on light ones.
-const AUTO: [Color; 6] = [Color::Red, Color::Green, Color::Blue, Color::Magenta, Color::Cyan, Color::Yellow];
 const DARK: [Color; 10] = [
     Color::LightRed,
     Color::LightGreen,
@@ -72,12 +71,12 @@ impl Theme {
             (Some(nicks), _) => nicks.iter().map(|color| color.0).collect(),
             (None, Choice::Dark) => DARK.to_vec(),
             (None, Choice::Light) => LIGHT.to_vec(),
-            (None, _) => AUTO.to_vec(),
+            (None, _) => NICK_COLOURS.map(Color::Indexed).to_vec(),
         };
-        let (accent, mention) = match choice {
-            Choice::Dark => (Color::LightCyan, Color::LightYellow),
-            Choice::Light => (Color::Blue, Color::Magenta),
-            _ => (Color::Cyan, Color::Magenta),
+        let (accent, mention, error) = match choice {
+            Choice::Dark => (Color::LightCyan, Color::LightYellow, Color::LightRed),
+            Choice::Light => (Color::Blue, Color::Magenta, Color::Red),
+            _ => (Color::Indexed(31), Color::Indexed(163), Color::Indexed(161)),
         };
         // Both its colours are its own, so that it can be read on any ground.
         let found_here = plain.fg(Color::Black).bg(Color::Yellow).remove_modifier(Modifier::DIM);
@@ -86,7 +85,7 @@ impl Theme {
             faint,
             accent: plain.fg(color(&colors.accent, accent)),
             mention: bold.fg(color(&colors.mention, mention)),
-            error: plain.fg(color(&colors.error, Color::Red)),
+            error: plain.fg(color(&colors.error, error)),
             found: found.remove_modifier(Modifier::DIM),
             found_here,
             bar,
@@ -120,6 +119,50 @@ mod tests {
         let styles = [none.nick("ann"), none.accent, none.mention, none.error, none.faint, none.bar];
         for style in styles.into_iter().chain([none.found, none.found_here]) {
             assert_eq!((style.fg, style.bg), (None, None));
+        }
+    }
+
+    /// How bright it is, from 0 to 1: relative luminance as the Web's guidelines define it, with xterm's palette.
+    fn luminance(color: Color) -> f64 {
+        let cube = |step: u8| if step == 0 { 0 } else { 55 + 40 * step };
+        let [r, g, b] = match color {
+            Color::Red => [205, 0, 0],
+            Color::Blue => [0, 0, 238],
+            Color::Magenta => [205, 0, 205],
+            Color::LightRed => [255, 0, 0],
+            Color::LightGreen => [0, 255, 0],
+            Color::LightBlue => [92, 92, 255],
+            Color::LightMagenta => [255, 0, 255],
+            Color::LightCyan => [0, 255, 255],
+            Color::LightYellow => [255, 255, 0],
+            Color::Indexed(number @ 16..=231) => {
+                let number = number - 16;
+                [cube(number / 36), cube(number / 6 % 6), cube(number % 6)]
+            }
+            other => panic!("{other} is not in this table"),
+        }
+        .map(|part| {
+            let part = f64::from(part) / 255.0;
+            if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+        });
+        0.2126 * r + 0.7152 * g + 0.0722 * b
+    }
+
+    #[test]
+    fn every_colour_can_be_read_on_the_grounds_that_its_theme_is_for() {
+        for (choice, on_dark, on_light) in
+            [(Choice::Auto, true, true), (Choice::Dark, true, false), (Choice::Light, false, true)]
+        {
+            let theme = Theme::new(choice, &Colors::default());
+            let others =
+                [theme.accent, theme.mention, theme.error, theme.found].map(|style| style.fg.unwrap());
+            for color in theme.nicks.iter().copied().chain(others) {
+                let luminance = luminance(color);
+                // 3 is the least for large letters, 21 is black on white.
+                let (dark, light) = ((luminance + 0.05) / 0.05, 1.05 / (luminance + 0.05));
+                assert!(!on_dark || dark >= 4.0, "{color} on black has a contrast of {dark:.1}");
+                assert!(!on_light || light >= 4.0, "{color} on white has a contrast of {light:.1}");
+            }
         }
     }
 }
