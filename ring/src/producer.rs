@@ -225,7 +225,8 @@ impl<R: Record> Producer<R> {
     pub fn push_batch(&mut self, records: &[R]) -> Result<usize, PushError<()>> {
         let (mut pushed, mut passed_over) = (0, 0);
         let end = loop {
-            let Some(record) = records.get(pushed) else { break Ok(()) };
+            let rest = &records[pushed..];
+            let Some(record) = rest.first() else { break Ok(()) };
             if passed_over == PATIENCE {
                 break Err(PushError::Full(()));
             }
@@ -233,6 +234,17 @@ impl<R: Record> Producer<R> {
                 Ok(claimed) => claimed,
                 Err(error) => break Err(error),
             };
+            let run = rest.len().min(self.writer.known_free() as usize);
+            if run > 0 {
+                let mut run_of = rest[..run].iter();
+                self.writer.publish_run(run as u64, |memory, position| {
+                    if let Some(record) = run_of.next() {
+                        copy_record_in(memory, position, record);
+                    }
+                });
+                pushed += run;
+                continue;
+            }
             copy_record_in(&self.writer.memory, claimed.0, record);
             match self.publish(claimed) {
                 Ok(()) => pushed += 1,

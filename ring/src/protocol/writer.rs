@@ -48,6 +48,12 @@ pub(crate) enum Reserve {
     Damaged(Damage),
 }
 
+/// I4: Release, so that whoever sees READY sees the bytes.
+#[inline(always)]
+fn publish_order() -> Ordering {
+    if planted(Mutant::RelaxedPublish) { Ordering::Relaxed } else { Ordering::Release }
+}
+
 impl<M: Memory + Clone> Writer<M> {
     /// A producer under owner number `owner`, which is in the table and nobody else's.
     pub(crate) fn new(memory: M, owner: u16) -> Self {
@@ -300,8 +306,7 @@ impl<M: Memory + Clone> Writer<M> {
     pub(crate) fn publish(&mut self, Claimed(position): Claimed) -> Result<(), Claimed> {
         let word = self.memory.state(position);
         let ready = self.ready.at(position);
-        // I4: Release, so that whoever sees READY sees the bytes.
-        let order = if planted(Mutant::RelaxedPublish) { Ordering::Relaxed } else { Ordering::Release };
+        let order = publish_order();
         if self.single {
             word.store(ready.0, order);
             self.next = position.wrapping_add(1);
@@ -318,9 +323,35 @@ impl<M: Memory + Clone> Writer<M> {
                 return Err(Claimed(position));
             }
         }
-        self.published = self.published.wrapping_add(1);
-        self.memory.owner(self.owner).published.store(self.published, Ordering::Relaxed);
+        self.count_published(1);
         Ok(())
+    }
+
+    /// How many positions from the next one on are known to be free and need no claim: none among many producers, and
+    /// none in counting mode, where each costs a token.
+    #[inline(always)]
+    pub(crate) fn known_free(&self) -> u64 {
+        if self.single && !self.counting { self.free_to.wrapping_sub(self.next) } else { 0 }
+    }
+
+    /// Has `write` write the next `count` positions, which are [known to be free](Self::known_free), and makes each readable
+    /// before the next, without waking anybody yet. A burst is counted once.
+    #[inline(always)]
+    pub(crate) fn publish_run(&mut self, count: u64, mut write: impl FnMut(&M, u64)) {
+        let (first, ready) = (self.next, self.ready);
+        for offset in 0..count {
+            let position = first.wrapping_add(offset);
+            write(&self.memory, position);
+            self.memory.state(position).store(ready.at(position).0, publish_order());
+        }
+        self.next = first.wrapping_add(count);
+        self.count_published(count);
+    }
+
+    #[inline(always)]
+    fn count_published(&mut self, count: u64) {
+        self.published = self.published.wrapping_add(count);
+        self.memory.owner(self.owner).published.store(self.published, Ordering::Relaxed);
     }
 
     /// Wakes the consumer after one or several publishes. In counting mode: one token for each.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use loom::thread;
 
 use super::Model;
-use super::stage::{Grace, drain, mpsc, pop, push, reader, spsc, try_push, writer};
-use crate::protocol::Writer;
+use super::stage::{Grace, drain, mpsc, pop, push, reader, spsc, try_push, write, writer};
+use crate::protocol::{Claimed, Writer};
 use crate::sync::Mutant;
 
 pub(super) const MODELS: &[Model] = &[
@@ -44,6 +44,13 @@ pub(super) const MODELS: &[Model] = &[
         variants: 1,
         catches: &[Mutant::RelaxedPublish],
         body: run_of_records,
+    },
+    Model {
+        name: "a burst without a claim for each is handed over as records are",
+        preemptions: 3,
+        variants: 1,
+        catches: &[Mutant::RelaxedPublish],
+        body: burst,
     },
     Model {
         name: "a run of free slots is seen with one look, and its copies are done",
@@ -137,6 +144,25 @@ fn run_of_records(_: usize) {
     let mut consumer = reader(&memory);
     let mut got = drain(&mut consumer);
     assert!(producing.join().unwrap());
+    got.extend(drain(&mut consumer));
+    assert_eq!(got, [1, 2, 3]);
+}
+
+fn burst(_: usize) {
+    let memory = spsc(4);
+    let mut producer = writer(&memory, 1);
+    assert!(try_push(&mut producer, 1));
+    let producing = thread::spawn(move || {
+        // The second look ahead is for two slots.
+        assert!(producer.claim().is_ok());
+        assert_eq!(producer.known_free(), 2);
+        let mut values = 2..=3;
+        producer.publish_run(2, |memory, position| write(memory, Claimed(position), values.next().unwrap()));
+        assert_eq!(producer.known_free(), 0);
+    });
+    let mut consumer = reader(&memory);
+    let mut got = drain(&mut consumer);
+    producing.join().unwrap();
     got.extend(drain(&mut consumer));
     assert_eq!(got, [1, 2, 3]);
 }
