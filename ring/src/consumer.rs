@@ -42,8 +42,9 @@ pub struct Consumer<R: Record> {
     /// When the owners of slots in quarantine were last looked after.
     reaped: Instant,
     nudges: u32,
-    /// The header as it was when this consumer attached: see [`audit`](Self::audit).
-    header: Private,
+    /// The header as the ring's creator wrote it, or as it was when this process opened the ring: see
+    /// [`audit`](Self::audit).
+    header: Arc<Private>,
     record: PhantomData<fn() -> R>,
 }
 
@@ -60,8 +61,7 @@ struct Sighting {
 const REAP_EVERY: Duration = Duration::from_millis(100);
 
 impl<R: Record> Consumer<R> {
-    pub(crate) fn new(region: Arc<Region>, grace: Duration) -> Self {
-        let header = Private::of(&region);
+    pub(crate) fn new(region: Arc<Region>, grace: Duration, header: Arc<Private>) -> Self {
         let reader = Reader::new(Typed::new(region));
         let nudges = reader.nudges();
         Self {

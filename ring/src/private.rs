@@ -2,12 +2,12 @@
 
 use crate::error::Tampered;
 use crate::guards::{self, Guard};
-use crate::layout::{HEADER_WORDS, Header, ReaderWords};
+use crate::layout::{HEADER_WORDS, Header, Identity, ReaderWords};
 use crate::memory::Memory;
 use crate::owners::CONSUMER;
 use crate::process::ProcessId;
 use crate::region::Region;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, QuietU32, QuietU64};
 
 /// Words of the header's first group, which the creator writes once.
 const IDENTITY_WORDS: usize = 16;
@@ -19,12 +19,46 @@ const CHANGING: [core::ops::Range<usize>; 6] = [16..23, 32..34, 48..49, 64..70, 
 /// Where the word is that says whether the ring is closed: 0 or 1.
 const CLOSED: usize = core::mem::offset_of!(Header, reader) + core::mem::offset_of!(ReaderWords, closed);
 
-/// What the header said when this process attached.
+/// What the header has to say.
 pub(crate) struct Private {
     identity: [u64; IDENTITY_WORDS],
 }
 
+/// Writes a fresh header's first group and keeps what it writes. The creator's copy is made of that and never read back:
+/// others may write as soon as the segment has its name, and what they wrote would be taken for the truth.
+pub(crate) struct Author<'a> {
+    identity: &'a Identity,
+    bytes: [u8; IDENTITY_WORDS * 8],
+}
+
+impl<'a> Author<'a> {
+    pub(crate) fn of(identity: &'a Identity) -> Self {
+        Self { identity, bytes: [0; IDENTITY_WORDS * 8] }
+    }
+
+    pub(crate) fn store(&mut self, word: &QuietU64, value: u64) {
+        word.store(value, Ordering::Relaxed);
+        self.keep(core::ptr::from_ref(word).addr(), &value.to_ne_bytes());
+    }
+
+    pub(crate) fn store_half(&mut self, word: &QuietU32, value: u32, ordering: Ordering) {
+        word.store(value, ordering);
+        self.keep(core::ptr::from_ref(word).addr(), &value.to_ne_bytes());
+    }
+
+    fn keep(&mut self, at: usize, value: &[u8]) {
+        let offset = at - core::ptr::from_ref(self.identity).addr();
+        self.bytes[offset..offset + value.len()].copy_from_slice(value);
+    }
+
+    pub(crate) fn finish(self) -> Private {
+        let (words, _) = self.bytes.as_chunks::<8>();
+        Private { identity: core::array::from_fn(|index| u64::from_ne_bytes(words[index])) }
+    }
+}
+
 impl Private {
+    /// What the header says now: for who finds a ring and has nothing else to go by.
     pub(crate) fn of(region: &Region) -> Self {
         let words = region.header_words();
         Self { identity: core::array::from_fn(|index| words[index].load(Ordering::Relaxed)) }

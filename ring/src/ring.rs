@@ -19,7 +19,7 @@ use crate::memory::Memory;
 use crate::name::RingName;
 use crate::options::{Mode, RingKind, RingOptions};
 use crate::owners::{self, Reaped};
-use crate::private::Private;
+use crate::private::{Author, Private};
 use crate::process::{ProcessId, monotonic_ns, pid_namespace};
 use crate::producer::Producer;
 use crate::protocol;
@@ -42,7 +42,7 @@ pub struct Ring<R> {
     /// The files behind the semaphores when this ring opened them.
     files: [Option<SemaphoreFile>; 2],
     grace: Duration,
-    /// The header as it was when this process opened the ring: see [`check`](Self::check).
+    /// The header as this process wrote it, or as it was when this process opened the ring: see [`check`](Self::check).
     header: Arc<Private>,
     /// As the options said, for the creator; nobody else has use for it.
     renewals: u32,
@@ -142,13 +142,16 @@ impl<R: Record> Ring<R> {
         };
         let asymmetric = barrier::is_registered();
         let region = Region::mapped(mapping, shape, Barriers::new(asymmetric), ready, space);
-        fill(&region, options, asymmetric);
+        let header = fill(&region, options, asymmetric);
         if region.is_truncated() {
             remove_names();
             let source = io::Error::other("another process truncated it meanwhile");
             return Err(CreateError::Os { what: "create", name: name.segment(), source });
         }
-        Ok(Self { renewals: options.renewals, ..Self::with(region, Some(name.clone()), options.grace) })
+        Ok(Self {
+            renewals: options.renewals,
+            ..Self::with(region, header, Some(name.clone()), options.grace)
+        })
     }
 
     /// Opens a ring that exists.
@@ -171,7 +174,9 @@ impl<R: Record> Ring<R> {
             })
         };
         let (ready, space) = (open(name.ready())?, open(name.space())?);
-        Ok(Self::with(Region::mapped(mapping, shape, barriers, ready, space), Some(name.clone()), grace))
+        let region = Region::mapped(mapping, shape, barriers, ready, space);
+        let header = Private::of(&region);
+        Ok(Self::with(region, header, Some(name.clone()), grace))
     }
 
     /// Makes a ring of plain heap memory for threads of this process: the same algorithm, no names.
@@ -189,16 +194,16 @@ impl<R: Record> Ring<R> {
         let asymmetric = barrier::is_registered();
         let barriers = Barriers::new(asymmetric);
         let region = Region::heap(shape, barriers, Semaphore::unnamed(0), Semaphore::unnamed(space));
-        fill(&region, options, asymmetric);
-        Self::with(region, None, options.grace)
+        let header = fill(&region, options, asymmetric);
+        Self::with(region, header, None, options.grace)
     }
 
-    fn with(region: Region, name: Option<RingName>, grace: Duration) -> Self {
+    fn with(region: Region, header: Private, name: Option<RingName>, grace: Duration) -> Self {
         let files = match &name {
             Some(name) => [Semaphore::file(&name.ready()), Semaphore::file(&name.space())],
             None => [None, None],
         };
-        let header = Arc::new(Private::of(&region));
+        let header = Arc::new(header);
         Self { region: Arc::new(region), name, files, grace, header, renewals: 0, record: PhantomData }
     }
 
@@ -209,7 +214,9 @@ impl<R: Record> Ring<R> {
         let (shape, grace) = check_header(found, Some(size_of::<R>()))?;
         let barriers = Barriers::new(check_can_join(found)?);
         let [ready, space] = [Semaphore::unnamed(0), Semaphore::unnamed(0)];
-        Ok(Self::with(Region::of_bytes(bytes, shape, barriers, ready, space), None, grace))
+        let region = Region::of_bytes(bytes, shape, barriers, ready, space);
+        let header = Private::of(&region);
+        Ok(Self::with(region, header, None, grace))
     }
 
     /// Attaches as a producer. Dropping the producer detaches it.
@@ -233,7 +240,7 @@ impl<R: Record> Ring<R> {
     /// [`AttachError::ConsumerTaken`] if the ring has a living one.
     pub fn consumer(&self) -> Result<Consumer<R>, AttachError> {
         owners::attach_consumer(&self.region)?;
-        Ok(Consumer::new(Arc::clone(&self.region), self.grace))
+        Ok(Consumer::new(Arc::clone(&self.region), self.grace, Arc::clone(&self.header)))
     }
 }
 
@@ -405,35 +412,37 @@ impl<R> fmt::Debug for Ring<R> {
     }
 }
 
-/// Fills a fresh region. READY comes last, Release: whoever sees it sees the rest.
-fn fill(region: &Region, options: &RingOptions, asymmetric: bool) {
+/// Fills a fresh region. READY comes last, Release: whoever sees it sees the rest. Returns what was written.
+fn fill(region: &Region, options: &RingOptions, asymmetric: bool) -> Private {
     let shape = *region.shape();
     region.format_slots(options.first);
     let header = region.header();
-    let words = &header.identity;
+    let words = &*header.identity;
+    let mut author = Author::of(words);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    words.status.store(STATUS_MAKING, Ordering::Relaxed);
-    words.creator.store(ProcessId::current().to_word(), Ordering::Relaxed);
-    words.magic.store(u64::from_ne_bytes(MAGIC), Ordering::Relaxed);
-    words.layout_version.store(LAYOUT_VERSION, Ordering::Relaxed);
-    words.kind.store(shape.kind as u32, Ordering::Relaxed);
-    words.mode.store(shape.mode as u32, Ordering::Relaxed);
-    words.capacity.store(shape.capacity, Ordering::Relaxed);
-    words.record_size.store(shape.record_size as u32, Ordering::Relaxed);
-    words.stride.store(shape.stride as u32, Ordering::Relaxed);
-    words.owners.store(shape.owners, Ordering::Relaxed);
-    words.schema.store(options.schema, Ordering::Relaxed);
+    author.store_half(&words.status, STATUS_MAKING, Ordering::Relaxed);
+    author.store(&words.creator, ProcessId::current().to_word());
+    author.store(&words.magic, u64::from_ne_bytes(MAGIC));
+    author.store_half(&words.layout_version, LAYOUT_VERSION, Ordering::Relaxed);
+    author.store_half(&words.kind, shape.kind as u32, Ordering::Relaxed);
+    author.store_half(&words.mode, shape.mode as u32, Ordering::Relaxed);
+    author.store_half(&words.capacity, shape.capacity, Ordering::Relaxed);
+    author.store_half(&words.record_size, shape.record_size as u32, Ordering::Relaxed);
+    author.store_half(&words.stride, shape.stride as u32, Ordering::Relaxed);
+    author.store_half(&words.owners, shape.owners, Ordering::Relaxed);
+    author.store(&words.schema, options.schema);
     // Tells this segment from an earlier one of its name.
-    words.epoch.store(RandomState::new().hash_one(now), Ordering::Relaxed);
-    words.created_unix_ns.store(now.as_nanos() as u64, Ordering::Relaxed);
-    words.total_size.store(shape.total as u64, Ordering::Relaxed);
-    words.grace_ns.store(u64::try_from(options.grace.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
-    words.slots_offset.store(shape.slots_offset as u64, Ordering::Relaxed);
-    words.pid_namespace.store(pid_namespace(), Ordering::Relaxed);
-    words.asymmetric.store(u32::from(asymmetric), Ordering::Relaxed);
-    words.renewals.store(options.renewals, Ordering::Relaxed);
+    author.store(&words.epoch, RandomState::new().hash_one(now));
+    author.store(&words.created_unix_ns, now.as_nanos() as u64);
+    author.store(&words.total_size, shape.total as u64);
+    author.store(&words.grace_ns, u64::try_from(options.grace.as_nanos()).unwrap_or(u64::MAX));
+    author.store(&words.slots_offset, shape.slots_offset as u64);
+    author.store(&words.pid_namespace, pid_namespace());
+    author.store_half(&words.asymmetric, u32::from(asymmetric), Ordering::Relaxed);
+    author.store_half(&words.renewals, options.renewals, Ordering::Relaxed);
     header.consumer.head.store(options.first, Ordering::Relaxed);
-    words.status.store(STATUS_READY, Ordering::Release);
+    author.store_half(&words.status, STATUS_READY, Ordering::Release);
+    author.finish()
 }
 
 fn ignore_missing(result: io::Result<()>) -> io::Result<()> {

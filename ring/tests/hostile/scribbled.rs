@@ -85,6 +85,26 @@ fn every_header_byte_that_must_not_change_is_watched() {
 }
 
 #[test]
+fn what_is_written_before_the_creator_attaches_is_not_taken_for_the_truth() {
+    for offset in 0..128 {
+        let name = Name::new();
+        let ring = Ring::<u64>::create(&name.0, &RingOptions::mpsc(8)).unwrap();
+        let file = OpenOptions::new().read(true).write(true).open(&name.paths()[0]).unwrap();
+        let mut before = [0];
+        file.read_exact_at(&mut before, offset).unwrap();
+        file.write_all_at(&[!before[0]], offset).unwrap();
+        let mut consumer = ring.consumer().unwrap();
+        let found = consumer.audit();
+        let is_there = |at: usize| at as u64 == offset / 8 * 8;
+        assert!(
+            matches!(found, Err(Tampered::Header { offset: at, .. }) if is_there(at)),
+            "{found:?} at {offset}"
+        );
+        assert_eq!(ring.check(), found);
+    }
+}
+
+#[test]
 fn a_slot_in_an_impossible_state_is_found_wherever_it_lies() {
     let mut random = Random(7);
     for options in [RingOptions::mpsc(8), RingOptions::spsc(8)] {
