@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use halyard_ring::chat::{BadName, BadText, ErrorCode, ServerName};
-use halyard_ring::{AttachError, CreateError, OpenError};
+use halyard_ring::{AttachError, Belonging, CreateError, Group, OpenError};
 
 use crate::event::{Loss, Refusal};
 
@@ -55,6 +55,15 @@ pub enum ConnectError {
     ReplyRing(CreateError),
     /// The server's control ring could not be opened: another version made it, or it is damaged.
     ControlRing(OpenError),
+    /// The server is another user's, or not shared as was asked for.
+    NoAccess {
+        /// The name.
+        server: ServerName,
+        /// Whose it is, and who shares it.
+        whose: Belonging,
+        /// The group that was asked for.
+        asked: Option<Group>,
+    },
     /// The control ring carries something other than chat records of this version.
     Schema {
         /// The schema tag that it has.
@@ -122,6 +131,7 @@ impl fmt::Display for ConnectError {
             Self::Refused { code: _, text } => write!(f, "the server refused: {text}"),
             Self::ReplyRing(error) => write!(f, "cannot create the reply ring: {error}"),
             Self::ControlRing(error) => write!(f, "cannot open the server's control ring: {error}"),
+            Self::NoAccess { server, whose, asked } => no_access(f, server, *whose, *asked),
             Self::Schema { found } => write!(
                 f,
                 "the control ring carries records of schema {found:#x}, not this version's chat records; \
@@ -132,6 +142,38 @@ impl fmt::Display for ConnectError {
                 write!(f, "the server's answer makes no sense; are server and client of one version?")
             }
             Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
+        }
+    }
+}
+
+/// What stands between this user and a server, and what to do about it.
+fn no_access(
+    f: &mut fmt::Formatter<'_>,
+    server: &ServerName,
+    whose: Belonging,
+    asked: Option<Group>,
+) -> fmt::Result {
+    let user = whose.user_name();
+    write!(f, "the server \"{server}\" ")?;
+    match (whose.group, asked) {
+        (None, Some(group)) if whose.is_mine() => write!(
+            f,
+            "is yours alone, not shared with the group {group}: start it with --group {group}, or connect without"
+        ),
+        (None, _) => write!(
+            f,
+            "belongs to {user} alone: choose another name with --server, or let {user} share it with --group"
+        ),
+        (Some(group), asked) => {
+            write!(f, "belongs to {user} and is shared with the group {group}")?;
+            match (group.check_membership(), asked) {
+                (Err(why), _) => write!(f, "; {why}"),
+                (Ok(()), Some(asked)) if asked != group => write!(f, ", not with {asked}"),
+                (Ok(()), _) => write!(
+                    f,
+                    ": connect with --group {group} if you trust its members, who can read and change what you say"
+                ),
+            }
         }
     }
 }

@@ -41,6 +41,6 @@ pub use event::{
     Ack, Answer, Delivery, Direct, Earlier, Entry, Event, Fault, Gap, Loss, Lost, Message, Presence, Refusal,
     Times, Unusable,
 };
-pub use halyard_ring::Wait;
 pub use halyard_ring::chat::{ErrorCode, Kind, LeaveReason, ServerName};
+pub use halyard_ring::{Group, GroupError, Wait};
 pub use options::{BadPolicy, ClientOptions, Policy, Reconnect};

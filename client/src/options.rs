@@ -5,8 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::home::Home;
-use halyard_ring::Wait;
 use halyard_ring::chat::{OverflowPolicy, ServerName};
+use halyard_ring::{Group, Wait};
 
 /// What the server does with records for this client while its reply ring is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -101,6 +101,7 @@ pub enum Reconnect {
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
     pub(crate) server: ServerName,
+    pub(crate) group: Option<Group>,
     pub(crate) nick: String,
     pub(crate) unique_nick: bool,
     pub(crate) ring_capacity: u32,
@@ -121,6 +122,7 @@ impl ClientOptions {
     pub fn new(server: ServerName, nick: impl Into<String>) -> Self {
         Self {
             server,
+            group: None,
             nick: nick.into(),
             unique_nick: false,
             ring_capacity: 256,
@@ -133,6 +135,14 @@ impl ClientOptions {
             events_max: 1 << 16,
             companion_of: None,
         }
+    }
+
+    /// Connects to a server that this group shares, of whichever of its members it is. By default only a server of this
+    /// process's own user will do, so that nobody else's is taken for it.
+    #[must_use]
+    pub fn group(mut self, group: Group) -> Self {
+        self.group = Some(group);
+        self
     }
 
     /// Whether a nick that is taken becomes `nick-2`, `nick-3` and so on; by default it is refused.

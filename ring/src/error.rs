@@ -3,6 +3,7 @@
 use core::fmt;
 use std::io;
 
+use crate::access::GroupError;
 use crate::name::RingName;
 use crate::process::ProcessId;
 use crate::protocol::Damage;
@@ -25,6 +26,8 @@ pub enum CreateError {
     },
     /// The options contradict what is possible.
     Options(String),
+    /// The group that is to share the ring cannot.
+    Group(GroupError),
     /// The operating system refused.
     Os {
         /// What was being done.
@@ -49,6 +52,7 @@ impl fmt::Display for CreateError {
                  system larger, or choose a smaller capacity"
             ),
             Self::Options(what) => write!(f, "{what}"),
+            Self::Group(why) => why.fmt(f),
             Self::Os { what, name, source } => write!(f, "cannot {what} {name}: {source}"),
         }
     }
@@ -57,6 +61,7 @@ impl fmt::Display for CreateError {
 impl core::error::Error for CreateError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
+            Self::Group(why) => Some(why),
             Self::Os { source, .. } => Some(source),
             _ => None,
         }

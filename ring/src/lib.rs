@@ -49,6 +49,8 @@ mod state;
 mod sync;
 
 #[cfg(not(loom))]
+mod access;
+#[cfg(not(loom))]
 mod barrier;
 #[cfg(not(loom))]
 mod consumer;
@@ -104,6 +106,7 @@ pub use state::{OWNERS_MAX, Phase, State};
 
 #[cfg(not(loom))]
 pub use {
+    access::{Belonging, Group, GroupError},
     consumer::Consumer,
     error::{AttachError, CreateError, OpenError, PopError, PushError, Tampered, Voided},
     inspect::{Counters, OwnerSnapshot, SemaphoreSnapshot, SlotSnapshot, Snapshot},

@@ -64,12 +64,13 @@ pub fn creator_lives(name: &RingName) -> io::Result<Option<bool>> {
 /// between. Semaphores whose segment is gone are nobody's and are removed, too.
 ///
 /// # Errors
-/// What the system says, for instance if the segment is another user's.
+/// What the system says. `PermissionDenied`: the names are another user's ([`Belonging`](crate::Belonging) says whose),
+/// and only that one or the superuser may look or remove them, since /dev/shm is sticky.
 pub fn remove_dead(name: &RingName) -> io::Result<Removal> {
     match segment::creator(name)? {
         Creator::Alive => Ok(Removal::Alive),
         Creator::Dead(_lock) => {
-            remove_names(name);
+            remove_names(name)?;
             Ok(Removal::Removed)
         }
         Creator::NoSegment => {
@@ -78,15 +79,17 @@ pub fn remove_dead(name: &RingName) -> io::Result<Removal> {
             }
             // A ring that is being made under this name would lose its semaphores: keep the name while they go.
             let Some(_lock) = segment::hold_name(name)? else { return Ok(Removal::Alive) };
-            remove_names(name);
+            remove_names(name)?;
             Ok(Removal::Removed)
         }
     }
 }
 
-/// Removes all of a ring's names, the segment's last.
-pub(crate) fn remove_names(name: &RingName) {
-    let _ = Semaphore::unlink(&name.ready());
-    let _ = Semaphore::unlink(&name.space());
-    let _ = segment::unlink(name);
+/// Removes all of a ring's names, the segment's last. What is gone already is no error.
+fn remove_names(name: &RingName) -> io::Result<()> {
+    let semaphores = [name.ready(), name.space()].map(|semaphore| Semaphore::unlink(&semaphore));
+    let is_failure =
+        |result: &io::Result<()>| result.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
+    // All are tried, whatever becomes of the others.
+    semaphores.into_iter().chain([segment::unlink(name)]).find(is_failure).unwrap_or(Ok(()))
 }

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+#[cfg(not(loom))]
+use crate::access::Group;
 use crate::state::OWNERS_MAX;
 
 /// How many producers a ring takes at once.
@@ -65,6 +67,8 @@ pub struct RingOptions {
     pub(crate) first: u64,
     /// How many rings of this name it is the successor of, one after the other.
     pub(crate) renewals: u32,
+    #[cfg(not(loom))]
+    pub(crate) group: Option<Group>,
 }
 
 /// Largest capacity, records.
@@ -85,7 +89,18 @@ impl RingOptions {
 
     fn new(kind: RingKind, capacity: u32, owners: u32) -> Self {
         let grace = Duration::from_millis(5);
-        Self { kind, mode: Mode::Doorbell, capacity, owners, schema: 0, grace, first: 0, renewals: 0 }
+        Self {
+            kind,
+            mode: Mode::Doorbell,
+            capacity,
+            owners,
+            schema: 0,
+            grace,
+            first: 0,
+            renewals: 0,
+            #[cfg(not(loom))]
+            group: None,
+        }
     }
 
     /// What the semaphores mean; [`Mode::Doorbell`] by default.
@@ -117,6 +132,15 @@ impl RingOptions {
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// Lets the members of this group open the ring, too (mode 0660); by default only its user may (0600). Whoever may open
+    /// it may write anything into it.
+    #[cfg(not(loom))]
+    #[must_use]
+    pub fn group(mut self, group: Group) -> Self {
+        self.group = Some(group);
         self
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::Record;
+use crate::access::{self, Belonging, PRIVATE};
 use crate::barrier::{self, Barriers};
 use crate::consumer::Consumer;
 use crate::error::{AttachError, CreateError, OpenError, Tampered};
@@ -28,9 +29,6 @@ use crate::segment::{self, MakeError, Mapping};
 use crate::semaphore::{Semaphore, SemaphoreFile};
 use crate::sync::{Ordering, QuietU64};
 use crate::view::{Found, check_can_join, check_header};
-
-/// Permission bits of everything that a ring makes in /dev/shm.
-const PERMISSIONS: u32 = 0o600;
 
 /// A ring of records of type `R`, attached to this process. Clones are the same ring.
 ///
@@ -62,11 +60,12 @@ impl<R: Record> Ring<R> {
     const CHECK: () = assert!(size_of::<R>() > 0, "a record needs at least one byte");
 
     /// Creates a ring in shared memory. Its pages are allocated now, so that no later access can fail for want of
-    /// memory. Only this user may open it (mode 0600).
+    /// memory. Only this user may open it (mode 0600), or a group, too, if the options say so.
     ///
     /// # Errors
     /// [`CreateError::Exists`] if the name is taken, [`CreateError::NoSpace`] if /dev/shm is too full,
-    /// [`CreateError::Options`] for impossible options, [`CreateError::Os`] for the rest.
+    /// [`CreateError::Options`] for impossible options, [`CreateError::Group`] for a group that this process may not give
+    /// files to, [`CreateError::Os`] for the rest.
     pub fn create(name: &RingName, options: &RingOptions) -> Result<Self, CreateError> {
         Self::make(name, name, options)
     }
@@ -110,9 +109,13 @@ impl<R: Record> Ring<R> {
         let () = Self::CHECK;
         options.check().map_err(CreateError::Options)?;
         let shape = Shape::new(options, size_of::<R>());
-        let mapping = Mapping::create(segment, shape.total, PERMISSIONS).map_err(|error| match error {
+        if let Some(group) = options.group {
+            group.check_membership().map_err(CreateError::Group)?;
+        }
+        let mapping = Mapping::create(segment, shape.total, options.group).map_err(|error| match error {
             MakeError::Exists => CreateError::Exists { name: segment.segment() },
             MakeError::NoSpace => CreateError::NoSpace { need: shape.total, name: segment.segment() },
+            MakeError::Share(source) => CreateError::Os { what: "share", name: segment.segment(), source },
             MakeError::Io(source) => CreateError::Os { what: "create", name: segment.segment(), source },
         })?;
         #[cfg(feature = "faults")]
@@ -127,7 +130,10 @@ impl<R: Record> Ring<R> {
             let _ = Semaphore::unlink(&semaphore);
             let value =
                 if shape.mode == Mode::Counting && semaphore.ends_with("space") { shape.capacity } else { 0 };
-            Semaphore::create(&semaphore, PERMISSIONS, value).map_err(|source| (semaphore, source))
+            let made = Semaphore::create(&semaphore, PRIVATE, value);
+            let shared =
+                made.and_then(|made| access::share_semaphore(&semaphore, options.group).map(|()| made));
+            shared.map_err(|source| (semaphore, source))
         });
         let (ready, space) = match (ready, space) {
             (Ok(ready), Ok(space)) => (ready, space),
@@ -261,6 +267,13 @@ impl<R> Ring<R> {
             ignore_missing(segment::unlink(name))?;
         }
         Ok(())
+    }
+
+    /// Whose the ring's file is, and which group shares it, as it was when this process made or opened it; `None` for a
+    /// heap ring.
+    #[must_use]
+    pub fn belonging(&self) -> Option<Belonging> {
+        self.region.mapping().map(Mapping::belonging)
     }
 
     pub(crate) fn region(&self) -> &Region {

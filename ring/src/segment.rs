@@ -5,7 +5,7 @@
 //! pids, their reuse or their namespaces. Making a lock and taking it are two steps, so both sides follow the
 //! usual lock-file rule: after locking, look whether the file still has its name.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -17,6 +17,7 @@ use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, RenameFlags, posix_fallocate,
 use nix::sys::mman::{shm_open, shm_unlink};
 use nix::sys::stat::Mode;
 
+use crate::access::{self, Belonging, Group, PRIVATE};
 use crate::name::RingName;
 use crate::sigbus::{Fill, Watch};
 
@@ -26,6 +27,7 @@ pub(crate) struct Mapping {
     watch: Watch,
     map: MmapRaw,
     file: FileId,
+    belonging: Belonging,
     /// Held by the creator for its life.
     _lock: Option<Flock<File>>,
 }
@@ -42,6 +44,7 @@ pub(crate) struct FileId {
 pub(crate) enum MakeError {
     Exists,
     NoSpace,
+    Share(io::Error),
     Io(io::Error),
 }
 
@@ -64,11 +67,11 @@ impl Mapping {
         Ok(renameat2(AT_FDCWD, from.as_str(), AT_FDCWD, to.as_str(), flags)?)
     }
 
-    /// Creates a segment of `size` bytes, all of them backed by memory, and locks it.
-    pub(crate) fn create(name: &RingName, size: usize, mode: u32) -> Result<Self, MakeError> {
+    /// Creates a segment of `size` bytes, all of them backed by memory, and locks it. The group may open it, too.
+    pub(crate) fn create(name: &RingName, size: usize, group: Option<Group>) -> Result<Self, MakeError> {
         loop {
             let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR | OFlag::O_CLOEXEC;
-            let file = File::from(shm_open(&*name.segment(), flags, Mode::from_bits_truncate(mode))?);
+            let file = File::from(shm_open(&*name.segment(), flags, Mode::from_bits_truncate(PRIVATE))?);
             #[cfg(feature = "faults")]
             crate::faults::pass(crate::faults::Point::Create);
             let lock = lock_new(file)?;
@@ -76,7 +79,8 @@ impl Mapping {
             if lock.metadata().map_err(MakeError::Io)?.nlink() == 0 {
                 continue;
             }
-            return Self::fill(lock, size).inspect_err(|_| {
+            let shared = access::share(&lock, group).map_err(MakeError::Share);
+            return shared.and_then(|()| Self::fill(lock, size)).inspect_err(|_| {
                 let _ = shm_unlink(&*name.segment());
             });
         }
@@ -91,26 +95,32 @@ impl Mapping {
             }
         }
         let map = MmapOptions::new().len(size).populate().map_raw(&*lock).map_err(MakeError::Io)?;
-        let file = FileId::of(&lock).map_err(MakeError::Io)?;
-        Ok(Self::new(map, file, Some(lock)))
+        let found = lock.metadata().map_err(MakeError::Io)?;
+        Ok(Self::new(map, &found, Some(lock)))
     }
 
     /// Maps an existing segment whole, for reading and writing.
     pub(crate) fn open(name: &RingName) -> io::Result<Self> {
         let file = open_file(name, OFlag::O_RDWR)?;
         let map = options(&file)?.map_raw(&file)?;
-        Ok(Self::new(map, FileId::of(&file)?, None))
+        Ok(Self::new(map, &file.metadata()?, None))
     }
 
     /// Maps an existing segment whole, for reading only.
     pub(crate) fn open_read_only(name: &RingName) -> io::Result<Self> {
         let file = open_file(name, OFlag::O_RDONLY)?;
         let map = options(&file)?.map_raw_read_only(&file)?;
-        Ok(Self::new(map, FileId::of(&file)?, None))
+        Ok(Self::new(map, &file.metadata()?, None))
     }
 
-    fn new(map: MmapRaw, file: FileId, lock: Option<Flock<File>>) -> Self {
-        Self { watch: Watch::new(map.as_ptr(), map.len(), Fill::Ones), map, file, _lock: lock }
+    fn new(map: MmapRaw, found: &Metadata, lock: Option<Flock<File>>) -> Self {
+        let (file, belonging) = (FileId::from(found), Belonging::of_file(found));
+        Self { watch: Watch::new(map.as_ptr(), map.len(), Fill::Ones), map, file, belonging, _lock: lock }
+    }
+
+    /// Whose the file was when it was mapped.
+    pub(crate) fn belonging(&self) -> Belonging {
+        self.belonging
     }
 
     /// Whether the file was truncated, as far as this process has noticed by an access.
@@ -134,8 +144,13 @@ impl Mapping {
 
 impl FileId {
     fn of(file: &File) -> io::Result<Self> {
-        let found = file.metadata()?;
-        Ok(Self { device: found.dev(), inode: found.ino() })
+        Ok(Self::from(&file.metadata()?))
+    }
+}
+
+impl From<&Metadata> for FileId {
+    fn from(found: &Metadata) -> Self {
+        Self { device: found.dev(), inode: found.ino() }
     }
 }
 
@@ -202,13 +217,13 @@ pub(crate) fn unlink(name: &RingName) -> io::Result<()> {
 /// somebody was quicker. The caller unlinks it.
 pub(crate) fn hold_name(name: &RingName) -> io::Result<Option<Flock<File>>> {
     let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR | OFlag::O_CLOEXEC;
-    let file = match shm_open(&*name.segment(), flags, Mode::from_bits_truncate(0o600)) {
+    let file = match shm_open(&*name.segment(), flags, Mode::from_bits_truncate(PRIVATE)) {
         Err(Errno::EEXIST) => return Ok(None),
         other => File::from(other?),
     };
     match lock_new(file) {
         Ok(lock) => Ok(Some(lock)),
-        Err(MakeError::Io(error)) => Err(error),
+        Err(MakeError::Io(error) | MakeError::Share(error)) => Err(error),
         Err(MakeError::Exists | MakeError::NoSpace) => Ok(None),
     }
 }

@@ -2,6 +2,8 @@
 #![cfg_attr(not(loom), expect(unsafe_code, reason = "nix wraps no sem_* calls; they go through libc here"))]
 
 #[cfg(not(loom))]
+pub(crate) use posix::file_path;
+#[cfg(not(loom))]
 pub use posix::{Semaphore, SemaphoreFile};
 
 #[cfg(loom)]
@@ -231,7 +233,7 @@ mod posix {
         (word >> 32) as u32
     }
 
-    fn file_path(name: &str) -> String {
+    pub(crate) fn file_path(name: &str) -> String {
         format!("/dev/shm/sem.{}", name.trim_start_matches('/'))
     }
 

@@ -3,6 +3,7 @@
 
 use core::time::Duration;
 
+use crate::access::Belonging;
 use crate::error::OpenError;
 use crate::inspect::{Snapshot, snapshot};
 use crate::layout::{
@@ -172,6 +173,12 @@ impl RingView {
     #[must_use]
     pub fn creator(&self) -> Option<ProcessId> {
         ProcessId::from_word(self.header().identity.creator.load(Ordering::Relaxed))
+    }
+
+    /// Whose the ring is, and which group shares it.
+    #[must_use]
+    pub fn belonging(&self) -> Belonging {
+        self.mapping.belonging()
     }
 
     /// Whether the ring's creator lives. This is proof and no guess: the creator holds a lock on the segment.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use halyard_ring::chat::{FRAGS_MAX, SCHEMA, ServerName};
-use halyard_ring::{CAPACITY_MAX, OWNERS_MAX, RingOptions, Wait, cpus};
+use halyard_ring::{CAPACITY_MAX, Group, OWNERS_MAX, RingOptions, Wait, cpus};
 
 /// Smallest reply ring that a client may bring: the longest text has to fit whole.
 pub(crate) const REPLY_CAPACITY_MIN: u32 = (FRAGS_MAX as u32).next_power_of_two();
@@ -39,6 +39,8 @@ pub enum Pin {
 pub struct Config {
     /// The server's name, by which clients find it.
     pub name: ServerName,
+    /// The group whose members may connect, too; by default only this process's user may.
+    pub group: Option<Group>,
     /// How many broadcaster threads, at least 1.
     pub broadcasters: usize,
     /// Which processors they are bound to.
@@ -91,6 +93,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             name: ServerName::default(),
+            group: None,
             broadcasters: default_broadcasters(cpus().len()),
             pin: Pin::Auto,
             clients_max: 1000,
@@ -197,7 +200,12 @@ impl Config {
 
     pub(crate) fn control_options(&self) -> RingOptions {
         let owners = self.clients_max + OWNERS_SPARE;
-        RingOptions::mpsc(self.control_capacity).owners(owners).schema(SCHEMA).grace(self.grace)
+        let options =
+            RingOptions::mpsc(self.control_capacity).owners(owners).schema(SCHEMA).grace(self.grace);
+        match self.group {
+            Some(group) => options.group(group),
+            None => options,
+        }
     }
 }
 

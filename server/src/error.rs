@@ -18,6 +18,15 @@ pub enum StartError {
         /// The process that holds it, if that could be read.
         pid: Option<u32>,
     },
+    /// The name is another user's, and this one may not take it, be its server alive or dead.
+    Foreign {
+        /// The name.
+        name: ServerName,
+        /// The user.
+        user: String,
+        /// Whether that user's server is known to be dead.
+        dead: bool,
+    },
     /// A value of the configuration cannot be used.
     Config(String),
     /// The control ring could not be created.
@@ -49,6 +58,18 @@ impl fmt::Display for StartError {
                 }
                 write!(f, ": connect to that server, stop it, or choose another name")
             }
+            Self::Foreign { name, user, dead: true } => write!(
+                f,
+                "server name {name:?} stands for what a dead server of {user} has left, which only {user} or root may \
+                 remove: choose another name, or let {user} start the next server or run `halyard clean {name}`",
+                name = name.as_str()
+            ),
+            Self::Foreign { name, user, dead: false } => write!(
+                f,
+                "server name {name:?} is held by a server of {user}, which may not be looked at: choose another name; \
+                 should it be dead, let {user} run `halyard clean {name}`",
+                name = name.as_str()
+            ),
             Self::Config(what) => f.write_str(what),
             Self::Control(error) => write!(f, "no control ring: {error}"),
             Self::Audit { path, source } => {
@@ -64,7 +85,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Control(error) => Some(error),
             Self::Audit { source, .. } | Self::Os { source, .. } => Some(source),
-            Self::Held { .. } | Self::Config(_) => None,
+            Self::Held { .. } | Self::Foreign { .. } | Self::Config(_) => None,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use halyard_ring::chat::ServerName;
+use halyard_ring::{CreateError, Group};
 use halyard_server::{Config, ServeOptions, Server, StartError};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -14,6 +15,8 @@ use tracing_subscriber::EnvFilter;
 
 /// Exit code when the name is held: try again later (`EX_TEMPFAIL`).
 const HELD: u8 = 75;
+/// Exit code for what another user may do and this one may not (`EX_NOPERM`).
+const NO_PERMISSION: u8 = 77;
 /// Exit code for values that cannot be used, the same as for options that cannot be parsed.
 const USAGE: u8 = 2;
 
@@ -30,6 +33,10 @@ struct Options {
     #[arg(short, long, default_value_t)]
     name: ServerName,
 
+    /// Let the members of this group connect, too; without it only your own programs can
+    #[arg(short, long, value_name = "GROUP")]
+    group: Option<Group>,
+
     #[command(flatten)]
     serve: ServeOptions,
 }
@@ -41,7 +48,8 @@ Exit codes:
   0   a signal came, and the end was clean
   1   another error, told on stderr
   2   options that cannot be used
-  75  another server has the name";
+  75  another server has the name
+  77  the name is another user's, or you are no member of the group";
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -53,13 +61,16 @@ fn main() -> ExitCode {
         }
     };
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match serve(options.serve.config(options.name)) {
+    match serve(options.serve.config(options.name, options.group)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("halyard-server: {error}");
             match error {
                 StartError::Held { .. } => ExitCode::from(HELD),
                 StartError::Config(_) => ExitCode::from(USAGE),
+                StartError::Foreign { .. } | StartError::Control(CreateError::Group(_)) => {
+                    ExitCode::from(NO_PERMISSION)
+                }
                 _ => ExitCode::FAILURE,
             }
         }

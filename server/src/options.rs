@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use halyard_ring::Wait;
 use halyard_ring::chat::ServerName;
+use halyard_ring::{Group, Wait};
 
 use crate::config::{Config, Pin};
 
@@ -140,12 +140,13 @@ fn parse_time(text: &str) -> Result<Duration, String> {
 }
 
 impl ServeOptions {
-    /// The configuration of a server of this name.
+    /// The configuration of a server of this name, for this group's members if there is one, else for this user alone.
     #[must_use]
-    pub fn config(self, name: ServerName) -> Config {
+    pub fn config(self, name: ServerName, group: Option<Group>) -> Config {
         let default = default();
         Config {
             name,
+            group,
             broadcasters: self.broadcasters.unwrap_or(default.broadcasters),
             pin: self.pin,
             clients_max: self.clients,
@@ -186,7 +187,7 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent_and_its_defaults_are_the_librarys() {
         Program::command().debug_assert();
-        let ours = Program::parse_from(["program"]).options.config(ServerName::default());
+        let ours = Program::parse_from(["program"]).options.config(ServerName::default(), None);
         assert_eq!(format!("{ours:?}"), format!("{:?}", Config::default()));
     }
 

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use halyard_ring::chat::{Record, RingRole, ServerName, control_ring, parse_ring_name};
 use halyard_ring::{
-    AttachError, CreateError, ProcessId, Removal, Ring, RingName, RingOptions, RingView, list_names, pin_to,
-    remove_dead,
+    AttachError, Belonging, CreateError, ProcessId, Removal, Ring, RingName, RingOptions, RingView,
+    creator_lives, list_names, pin_to, remove_dead,
 };
 
 use crate::audit::{Auditor, Line};
@@ -25,7 +25,7 @@ use crate::liveness::Liveness;
 use crate::notice::{Notice, Notices};
 use crate::registry::{ClientInfo, Registry, RoomInfo};
 use crate::resources::Resources;
-use crate::router::{self, Router};
+use crate::router::{self, Orphans, Router};
 use crate::spill::Pool;
 use crate::stats::{Counters, Stats};
 use crate::steward::Steward;
@@ -66,9 +66,10 @@ impl Server {
                 Some(opened.map_err(|source| StartError::Audit { path: path.clone(), source })?)
             }
         };
-        let control = Arc::new(Control::new(take_name(&config)?));
+        let (control, processes) = take_name(&config)?;
+        let control = Arc::new(Control::new(control));
         remove_half_made(&config.name);
-        let orphans = remove_dead_replies(&config.name);
+        let orphans = Orphans { rings: remove_dead_replies(&config.name), processes };
         let server = Self::assemble(Arc::new(config), Arc::clone(&control), pins, audit_file, orphans);
         if server.is_err() {
             control.close();
@@ -82,7 +83,7 @@ impl Server {
         control: Arc<Control>,
         pins: Option<Vec<usize>>,
         audit_file: Option<std::fs::File>,
-        orphans: Vec<RingName>,
+        orphans: Orphans,
     ) -> Result<Self, StartError> {
         let os = |what| move |source| StartError::Os { what, source };
         let mut consumer = control.ring().consumer().map_err(|error| StartError::Os {
@@ -324,19 +325,23 @@ impl Drop for CloseInboxes {
 /// How long the lock of a control ring whose creator seems dead may be held by others.
 const LOOKERS: Duration = Duration::from_secs(1);
 
-/// Creates the control ring, taking over the name from a dead server.
-fn take_name(config: &Config) -> Result<Ring<Record>, StartError> {
+/// Creates the control ring, taking over the name from a dead server. Returns the processes, too, that were connected to
+/// that one and can be told by nothing else: see [`Orphans`].
+fn take_name(config: &Config) -> Result<(Ring<Record>, Vec<ProcessId>), StartError> {
     let name = control_ring(&config.name);
     let options = config.control_options();
     let begun = Instant::now();
+    let mut connected = Vec::new();
     loop {
         match Ring::create(&name, &options) {
-            Ok(ring) => return Ok(ring),
+            Ok(ring) => return Ok((ring, connected)),
             Err(CreateError::Exists { .. }) => {}
             Err(error) => return Err(StartError::Control(error)),
         }
+        let left = connected_to(&name);
         match remove_dead(&name) {
             Ok(Removal::Removed) => {
+                connected = left;
                 tracing::info!(name = config.name.as_str(), "took over from a dead server")
             }
             // Gone between two looks.
@@ -353,10 +358,26 @@ fn take_name(config: &Config) -> Result<Ring<Record>, StartError> {
                 return Err(StartError::Held { name: config.name.clone(), pid });
             }
             Err(source) => {
+                let others = Belonging::of(&name).ok().flatten().filter(|whose| !whose.may_remove());
+                if let (Some(whose), std::io::ErrorKind::PermissionDenied) = (others, source.kind()) {
+                    let dead = matches!(creator_lives(&name), Ok(Some(false)));
+                    return Err(StartError::Foreign {
+                        name: config.name.clone(),
+                        user: whose.user_name(),
+                        dead,
+                    });
+                }
                 return Err(StartError::Os { what: "look at the control ring that exists", source });
             }
         }
     }
+}
+
+/// The living processes that are attached to a control ring which a group shares.
+fn connected_to(name: &RingName) -> Vec<ProcessId> {
+    let shared = RingView::open(name).ok().filter(|ring| ring.belonging().group.is_some());
+    let producers = shared.map(|ring| ring.inspect().producers).unwrap_or_default();
+    producers.into_iter().map(|producer| producer.process).filter(|process| process.is_alive()).collect()
 }
 
 /// Removes what a server left that was killed while it made its control ring anew.
@@ -379,6 +400,13 @@ pub(crate) fn remove_dead_replies(server: &ServerName) -> Vec<RingName> {
             }
             Ok(Removal::Missing) => {}
             Ok(_) => living.push(name),
+            // Its next client of that server removes it: see `halyard_client::session`.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                tracing::debug!(
+                    ring = name.as_str(),
+                    "a dead client's reply ring is another user's to remove"
+                )
+            }
             Err(error) => tracing::warn!(ring = name.as_str(), %error, "not removed"),
         }
     }

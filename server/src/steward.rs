@@ -108,7 +108,10 @@ impl Steward {
                 self.notices.send(Notice::Opened(Box::new(Opened { hello: *hello, outcome })));
             }
             Chore::Remove(ring) => {
-                if let Err(error) = ring.unlink() {
+                // A client of another user has removed its names itself, or died too early; then it is for that user to do.
+                if let Err(error) = ring.unlink()
+                    && ring.belonging().is_none_or(|whose| whose.may_remove())
+                {
                     tracing::warn!(ring = ring.name().map(RingName::as_str), %error, "reply ring not removed");
                 }
             }

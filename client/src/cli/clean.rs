@@ -2,7 +2,7 @@
 
 use std::io;
 
-use halyard_ring::{Removal, RingName, list_names, remove_dead};
+use halyard_ring::{Belonging, Removal, RingName, list_names, remove_dead};
 use serde::Serialize;
 
 use super::exit::{Exit, Failure, Result};
@@ -84,7 +84,12 @@ fn judge(name: &RingName, dry_run: bool) -> Option<Verdict> {
     // Looked at first: afterwards there may be nothing to ask.
     let Found { life: before, picture, .. } = Found::look(name)?;
     let creator = picture.ok().and_then(|picture| picture.creator);
+    let others = others(name).filter(|_| before.is_over());
     let (action, why) = match (&before, dry_run) {
+        _ if others.is_some() => {
+            let user = others.unwrap_or_default();
+            (Action::Kept, format!("it is {user}'s, who alone may remove it: let {user} run `halyard clean`"))
+        }
         // Whoever may not even look has nothing to clean here.
         (Life::Unknown(error), _) if error.kind() == io::ErrorKind::PermissionDenied => {
             (Action::Kept, format!("another user's: {error}"))
@@ -105,6 +110,12 @@ fn judge(name: &RingName, dry_run: bool) -> Option<Verdict> {
     };
     let pid = creator.map(|who| who.pid);
     Some(Verdict { v: 1, r#type: "clean", name: name.to_string(), action, why, pid })
+}
+
+/// Whose the names are, if this process may not remove them.
+fn others(name: &RingName) -> Option<String> {
+    let whose = Belonging::of(name).ok().flatten()?;
+    (!whose.may_remove()).then(|| whose.user_name())
 }
 
 fn lives(creator: Option<&Who>) -> String {

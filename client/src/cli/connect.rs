@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use halyard_client::{Client, ClientOptions, Policy, ServerName, nick_from};
+use halyard_client::{Client, ClientOptions, Policy, nick_from};
 use nix::unistd::{User, getuid};
 
 use super::exit::Result;
+use super::place::Place;
 use super::signals;
 
 /// How long leaving may take when a signal ends the program.
@@ -23,10 +24,10 @@ pub(crate) struct NickArgs {
 
 impl NickArgs {
     /// The options for connecting. `role` tells the nicks of helpers from the user's own: `ann-tail`.
-    pub(crate) fn options(&self, server: ServerName, role: &str) -> ClientOptions {
+    pub(crate) fn options(&self, place: Place, role: &str) -> ClientOptions {
         let options = match &self.nick {
-            Some(nick) => ClientOptions::new(server, nick),
-            None => ClientOptions::new(server, default_nick(role)).unique_nick(true),
+            Some(nick) => place.options(nick),
+            None => place.options(default_nick(role)).unique_nick(true),
         };
         // A burst that a pipe takes a moment to swallow should not cost a message.
         options.policy(Policy::Spill(0))

@@ -15,6 +15,7 @@ pub(crate) enum Exit {
     NoServer = 69,
     Io = 74,
     TryAgain = 75,
+    NoPermission = 77,
     TimedOut = 124,
 }
 
@@ -100,6 +101,7 @@ fn connect_exit(error: &ConnectError) -> Exit {
         | ConnectError::ControlRing(_)
         | ConnectError::Schema { .. }
         | ConnectError::Confused => Exit::NoServer,
+        ConnectError::NoAccess { .. } => Exit::NoPermission,
         ConnectError::NickInvalid { .. } => Exit::Usage,
         ConnectError::Refused { .. } if !error.is_temporary() => Exit::NoServer,
         _ => Exit::TryAgain,

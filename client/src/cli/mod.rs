@@ -14,6 +14,7 @@ mod lines;
 mod ls;
 mod manual;
 mod out;
+mod place;
 mod rooms;
 mod run;
 mod say;
@@ -34,6 +35,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use halyard_client::ServerName;
 
 use exit::Ended;
+use place::Place;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -57,16 +59,21 @@ Exit codes:
    69  no server of that name runs here, or none of this version
    74  reading or writing failed
    75  not now: try again (nick taken, server full or not answering)
+   77  the server is another user's: not shared, or with a group that you are not in or did not name
   124  time-out
   130  ended by Ctrl-C (chat: 0); 143 by SIGTERM";
 
-/// Chat through shared memory, between all terminals and programs of one user on this machine
+/// Chat through shared memory, between all terminals and programs of one user, or of a group, on this machine
 #[derive(Debug, Parser)]
 #[command(name = "halyard", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Cli {
     /// The server's name
     #[arg(long, global = true, env = "HALYARD_SERVER", default_value_t, value_name = "NAME")]
     server: ServerName,
+    /// The group whose members share the server; for `server`, `chat` and whatever connects. Without it only your own
+    /// programs can connect, and they only to a server of yours
+    #[arg(long, global = true, env = "HALYARD_GROUP", value_name = "GROUP")]
+    group: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -101,15 +108,16 @@ pub(crate) fn run() -> ExitCode {
     // Commands about all servers are narrowed only by what was typed, not by a default.
     let typed = matches.value_source("server") == Some(ValueSource::CommandLine);
     let named = typed.then(|| server.clone());
+    let place = || Place::new(server.clone(), cli.group.as_deref());
     let ended = match cli.command {
-        Command::Chat(args) => chat::run(server, args),
-        Command::Say(args) => say::say(server, args),
-        Command::Dm(args) => say::dm(server, args),
-        Command::Tail(args) => tail::run(server, args),
-        Command::Who(args) => who::run(server, &args),
-        Command::Rooms(args) => rooms::run(server, &args),
-        Command::Run(args) => run::run(server, args),
-        Command::Server(args) => server::run(server, *args),
+        Command::Chat(args) => place().and_then(|place| chat::run(place, args)),
+        Command::Say(args) => place().and_then(|place| say::say(place, args)),
+        Command::Dm(args) => place().and_then(|place| say::dm(place, args)),
+        Command::Tail(args) => place().and_then(|place| tail::run(place, args)),
+        Command::Who(args) => place().and_then(|place| who::run(place, &args)),
+        Command::Rooms(args) => place().and_then(|place| rooms::run(place, &args)),
+        Command::Run(args) => place().and_then(|place| run::run(place, args)),
+        Command::Server(args) => place().and_then(|place| server::run(place, *args)),
         Command::Ls(args) => ls::run(&args),
         Command::Top(args) => top::run(&server, &args),
         Command::Inspect(args) => inspect::run(&server, &args),

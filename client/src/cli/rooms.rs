@@ -1,11 +1,10 @@
 //! `halyard rooms`: the rooms and how many are in each.
 
-use halyard_client::ServerName;
-
 use super::connect::{NickArgs, connect};
 use super::exit::{Exit, Result};
 use super::json::Line;
 use super::out::{Out, note};
+use super::place::Place;
 use super::visible::visible;
 
 /// List the rooms: name and number of members, separated by a tab
@@ -18,8 +17,8 @@ pub(crate) struct Args {
     nick: NickArgs,
 }
 
-pub(crate) fn run(server: ServerName, args: &Args) -> Result {
-    let client = connect(&args.nick.options(server, "rooms"))?;
+pub(crate) fn run(place: Place, args: &Args) -> Result {
+    let client = connect(&args.nick.options(place, "rooms"))?;
     let rooms = client.list()?;
     client.quit()?;
     let mut out = Out::new();

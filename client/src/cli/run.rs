@@ -3,13 +3,14 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use halyard_client::{Command, CommandError, Reconnect, ServerName};
+use halyard_client::{Command, CommandError, Reconnect};
 
 use super::connect::{NickArgs, Visit, connect};
 use super::exit::{Ended, Exit, Failure, Result};
 use super::json::Line;
 use super::lines::Lines;
 use super::out::{Out, note};
+use super::place::Place;
 use super::script::{Step, VERBS, parse, verb};
 use super::show::{Show, plural};
 use super::tail::Printer;
@@ -33,8 +34,8 @@ pub(crate) struct Args {
     nick: NickArgs,
 }
 
-pub(crate) fn run(server: ServerName, args: Args) -> Result {
-    let options = args.nick.options(server, "").reconnect(Reconnect::Within(AWAY));
+pub(crate) fn run(place: Place, args: Args) -> Result {
+    let options = args.nick.options(place, "").reconnect(Reconnect::Within(AWAY));
     let client = connect(&options)?;
     let printer = Printer { out: Out::new(), show: Show::for_stdout(), json: args.json, all: true };
     let mut run = Run { client, printer, failed: 0 };

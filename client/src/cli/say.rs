@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
-use halyard_client::{Client, ClientOptions, Command, CommandError, Event, Reconnect, ServerName};
+use halyard_client::{Client, ClientOptions, Command, CommandError, Event, Reconnect};
 
 use halyard_ring::chat::check_text;
 
@@ -12,6 +12,7 @@ use super::connect::{NickArgs, connect};
 use super::exit::{Ended, Exit, Failure, Result};
 use super::lines::Lines;
 use super::out::note;
+use super::place::Place;
 use super::show::{connection, plural};
 use super::values::{name, seconds};
 use super::visible::visible;
@@ -52,22 +53,22 @@ pub(crate) struct DmArgs {
     text: Vec<String>,
 }
 
-pub(crate) fn say(server: ServerName, args: SayArgs) -> Result {
+pub(crate) fn say(place: Place, args: SayArgs) -> Result {
     let text = text(&args.text)?;
-    let client = connect(&options(&args.nick, server, args.patience))?;
+    let client = connect(&options(&args.nick, place, args.patience))?;
     client.join(&args.room)?;
     send(&client, args.patience, text, |text| Command::Say { text, action: false })
 }
 
-pub(crate) fn dm(server: ServerName, args: DmArgs) -> Result {
+pub(crate) fn dm(place: Place, args: DmArgs) -> Result {
     let text = text(&args.text)?;
-    let client = connect(&options(&args.nick, server, args.patience))?;
+    let client = connect(&options(&args.nick, place, args.patience))?;
     send(&client, args.patience, text, |text| Command::Dm { to: args.to.clone(), text, action: false })
 }
 
-fn options(nick: &NickArgs, server: ServerName, patience: Patience) -> ClientOptions {
+fn options(nick: &NickArgs, place: Place, patience: Patience) -> ClientOptions {
     let Patience { timeout } = patience;
-    nick.options(server, "").reconnect(Reconnect::Within(timeout)).answer_timeout(timeout)
+    nick.options(place, "").reconnect(Reconnect::Within(timeout)).answer_timeout(timeout)
 }
 
 /// The text on the command line, looked at before anybody is told that there is somebody.

@@ -4,12 +4,12 @@ use std::io;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-use halyard_client::ServerName;
 use halyard_server::{ServeOptions, Server, StartError};
 use tracing_subscriber::EnvFilter;
 
 use super::exit::{Ended, Exit, Failure, Result};
 use super::out::note;
+use super::place::Place;
 use super::signals;
 
 /// How often it is looked whether the server's threads are well.
@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Run a chat server in the foreground, until Ctrl-C or SIGTERM
 ///
 /// Then it carries out what it has accepted, says goodbye to its clients and removes everything it made in /dev/shm.
-/// The name is that of --server.
+/// The name is that of --server; with --group the members of that group may connect, too, else only you.
 #[derive(Debug, clap::Args)]
 #[command(after_help = halyard_server::TIMES_HELP)]
 pub(crate) struct Args {
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     serve: ServeOptions,
 }
 
-pub(crate) fn run(server: ServerName, args: Args) -> Result {
+pub(crate) fn run(place: Place, args: Args) -> Result {
     let Args { serve } = args;
     let filter = serve
         .log
@@ -39,8 +39,10 @@ pub(crate) fn run(server: ServerName, args: Args) -> Result {
         // If the server has ended by itself, there is nobody to tell.
         let _ = end.send(());
     })?;
-    let running = Server::start(serve.config(server.clone())).map_err(|error| match error {
+    let Place { server, group } = place;
+    let running = Server::start(serve.config(server.clone(), group)).map_err(|error| match error {
         StartError::Held { .. } => Failure::Ended(Ended::with(Exit::TryAgain, error.to_string())),
+        StartError::Foreign { .. } => Failure::Ended(Ended::with(Exit::NoPermission, error.to_string())),
         StartError::Config(why) => Failure::Ended(Ended::with(Exit::Usage, why)),
         error => Failure::Ended(Ended::with(Exit::Io, error.to_string())),
     })?;

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use halyard_client::{Event, Message, ServerName};
+use halyard_client::{Event, Message};
 
 use super::connect::{NickArgs, connect};
 use super::exit::{Ended, Exit, Failure, Result};
 use super::json::Line;
 use super::out::{Out, note};
+use super::place::Place;
 use super::show::{Show, connection};
 use super::values::{name, seconds};
 use super::visible::visible;
@@ -42,9 +43,9 @@ pub(crate) struct Args {
     nick: NickArgs,
 }
 
-pub(crate) fn run(server: ServerName, args: Args) -> Result {
+pub(crate) fn run(place: Place, args: Args) -> Result {
     let deadline = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let client = connect(&args.nick.options(server, "tail"))?;
+    let client = connect(&args.nick.options(place, "tail"))?;
     let joined = client.join(&args.room)?;
     note(&format!("{} follows {} ({} here)", visible(&client.nick()), visible(&joined.room), joined.members));
     let mut printer = Printer { out: Out::new(), show: Show::for_stdout(), json: args.json, all: args.all };

@@ -1,11 +1,10 @@
 //! `halyard who`: who is in a room, or in all of them.
 
-use halyard_client::ServerName;
-
 use super::connect::{NickArgs, connect};
 use super::exit::{Exit, Result};
 use super::json::Line;
 use super::out::{Out, note};
+use super::place::Place;
 use super::values::name;
 use super::visible::visible;
 
@@ -24,8 +23,8 @@ pub(crate) struct Args {
     nick: NickArgs,
 }
 
-pub(crate) fn run(server: ServerName, args: &Args) -> Result {
-    let client = connect(&args.nick.options(server, "who"))?;
+pub(crate) fn run(place: Place, args: &Args) -> Result {
+    let client = connect(&args.nick.options(place, "who"))?;
     let rooms = match &args.room {
         Some(room) => vec![room.clone()],
         None => client.list()?.into_iter().map(|room| room.name).collect(),

@@ -1,11 +1,12 @@
 //! The handshake.
 
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use halyard_ring::chat::{ErrorCode, Kind, Record, SCHEMA, control_ring, flags};
-use halyard_ring::{AttachError, Consumer, OpenError, PopError, ProcessId, PushError, Ring};
+use halyard_ring::{AttachError, Belonging, Consumer, OpenError, PopError, ProcessId, PushError, Ring};
 
 use super::reply::{Reply, holder_lives};
 use super::uplink::Uplink;
@@ -20,6 +21,8 @@ const HELLO_AGAIN: Duration = Duration::from_secs(1);
 const STARTING: Duration = Duration::from_millis(5);
 /// How long a control ring that cannot be is looked at again: a living server notices, and makes a new one.
 const DAMAGED: Duration = Duration::from_secs(2);
+/// How long a control ring that may not be opened is looked at again: its server may be about to share it.
+const SHARING: Duration = Duration::from_millis(100);
 /// How often, while HELLO waits for its answer, it is looked whether the control ring was made anew.
 const ANEW: Duration = Duration::from_millis(50);
 /// How many numbered nicks are tried.
@@ -103,6 +106,7 @@ fn attempt(
         Ok((Kind::Refused, text)) => return Err(refused(welcome.code, nick, text)),
         _ => return Err(ConnectError::Confused),
     }
+    reply.hide();
     let limits = Limits::from(welcome.welcome());
     let past = std::mem::take(past);
     let next_text = past.next_text;
@@ -118,11 +122,21 @@ fn open_control(
     deadline: Instant,
 ) -> Result<(Ring<Record>, ProcessId), ConnectError> {
     let no_server = || ConnectError::NoServer { server: options.server.clone() };
-    let patience = deadline.min(Instant::now() + DAMAGED);
+    let no_access = |whose: Option<Belonging>| {
+        whose.map(|whose| ConnectError::NoAccess {
+            server: options.server.clone(),
+            whose,
+            asked: options.group,
+        })
+    };
+    let (begun, patience) = (Instant::now(), deadline.min(Instant::now() + DAMAGED));
     loop {
         let error = match Ring::<Record>::open(&control_ring(&options.server)) {
             // What a killed server left looks like a control ring, too.
             Ok(_) if !holder_lives(&options.server) => return Err(no_server()),
+            Ok(ring) if !may_trust(ring.belonging(), options) => {
+                return Err(no_access(ring.belonging()).unwrap_or_else(no_server));
+            }
             Ok(ring) => match ring.creator() {
                 Some(creator) if creator.is_alive() && !ring.is_closed() => return Ok((ring, creator)),
                 // The server is going; or somebody has overwritten it or closed it, and there will be a new one.
@@ -132,6 +146,14 @@ fn open_control(
             Err(OpenError::NotFound { .. }) => return Err(no_server()),
             Err(OpenError::NotReady { .. }) if Instant::now() >= deadline => return Err(no_server()),
             Err(OpenError::NotReady { .. }) => None,
+            // A moment after it was made it may be its user's alone, and another one a moment later.
+            Err(OpenError::Os { source, .. })
+                if source.kind() == io::ErrorKind::PermissionDenied && begun.elapsed() >= SHARING =>
+            {
+                let whose = Belonging::of(&control_ring(&options.server)).ok().flatten();
+                return Err(no_access(whose).unwrap_or_else(no_server));
+            }
+            Err(OpenError::Os { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => None,
             // The ring of a dead server is being removed, or replaced, this very moment: some of its names are gone.
             Err(_) if !holder_lives(&options.server) => return Err(no_server()),
             // Or that of a living one was damaged, or is another version's.
@@ -142,6 +164,15 @@ fn open_control(
             _ => std::thread::sleep(STARTING),
         }
     }
+}
+
+/// Whether a server is this user's own, or shared with the group that was asked for: nobody else's is to be taken for it
+/// because it has the name.
+fn may_trust(whose: Option<Belonging>, options: &ClientOptions) -> bool {
+    whose.is_some_and(|whose| match options.group {
+        Some(group) => whose.group == Some(group),
+        None => whose.is_mine(),
+    })
 }
 
 /// Sends HELLO until something comes back.

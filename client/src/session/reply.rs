@@ -4,8 +4,12 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use halyard_ring::chat::{Record, SCHEMA, ServerName, control_ring, reply_ring};
-use halyard_ring::{AttachError, Beat, CreateError, ProcessId, Producer, Ring, RingOptions, creator_lives};
+use halyard_ring::chat::{Record, RingRole, SCHEMA, ServerName, control_ring, parse_ring_name, reply_ring};
+use halyard_ring::guards::{self, Guard};
+use halyard_ring::{
+    AttachError, Beat, Belonging, CreateError, Group, ProcessId, Producer, Ring, RingName, RingOptions,
+    creator_lives, list_names, remove_dead,
+};
 
 use super::watch::Watch;
 use crate::error::ConnectError;
@@ -40,7 +44,11 @@ impl Reply {
         control: Ring<Record>,
         creator: ProcessId,
     ) -> Result<Self, ConnectError> {
-        let options = RingOptions::spsc(capacity).schema(SCHEMA);
+        let mut options = RingOptions::spsc(capacity).schema(SCHEMA);
+        if let Some(group) = group_of(&control) {
+            options = options.group(group);
+            remove_own_dead(server);
+        }
         loop {
             let id = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
             let name = reply_ring(server, &id).expect("digits and a dash make a ring name");
@@ -75,6 +83,15 @@ impl Reply {
 
     pub(crate) fn ring(&self) -> &Ring<Record> {
         &self.ring
+    }
+
+    /// Where a group shares the rings: removes the reply ring's names, now that both sides have what stands behind them.
+    /// The server may be another user, whom /dev/shm, being sticky, does not let remove what this one's death would leave.
+    pub(super) fn hide(&self) {
+        if group_of(&self.control()).is_some() && guards::is_in(Guard::EarlyUnlink) {
+            // Where that fails they go with the session.
+            let _ = self.ring.unlink();
+        }
     }
 
     /// The process that made the control ring.
@@ -155,6 +172,23 @@ impl Reply {
 /// Whether a living server holds this name. Answers also for a control ring that somebody has damaged.
 pub(super) fn holder_lives(server: &ServerName) -> bool {
     matches!(creator_lives(&control_ring(server)), Ok(Some(true)))
+}
+
+/// The group that shares the server.
+fn group_of(control: &Ring<Record>) -> Option<Group> {
+    control.belonging().and_then(|whose| whose.group)
+}
+
+/// Removes the reply rings that this user's clients left when they died before they were welcomed: nobody else may.
+fn remove_own_dead(server: &ServerName) {
+    let is_ours = |name: &RingName| {
+        matches!(parse_ring_name(name), Some((of, RingRole::Reply(_))) if of == *server)
+            && Belonging::of(name).is_ok_and(|whose| whose.is_some_and(|whose| whose.is_mine()))
+    };
+    for name in list_names().unwrap_or_default().into_iter().filter(is_ours) {
+        // The next one tries again.
+        let _ = remove_dead(&name);
+    }
 }
 
 impl Drop for Reply {

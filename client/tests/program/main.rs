@@ -5,6 +5,7 @@ mod app;
 mod book;
 mod chat;
 mod ends;
+mod group;
 mod history;
 mod hosting;
 mod kills;

@@ -21,7 +21,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use halyard_ring::chat::{Bad, ErrorCode, Kind, LeaveReason, Record, flags};
-use halyard_ring::{Consumer, PopError, Producer, RingName, monotonic_ns};
+use halyard_ring::{Consumer, PopError, Producer, monotonic_ns};
 
 use crate::audit::{Auditor, Line, reason_word};
 use crate::broadcaster::{Arrivals, Desk};
@@ -41,6 +41,7 @@ use admission::Greeting;
 use fair::{Fair, Turn};
 use renew::Health;
 use session::{Known, Session};
+pub(crate) use settle::Orphans;
 use settle::Settling;
 
 /// Records taken before notices are looked for.
@@ -71,8 +72,8 @@ pub(crate) struct Parts {
     pub(crate) audit: Auditor,
     pub(crate) counters: Arc<Counters>,
     pub(crate) spill: Arc<Pool>,
-    /// Reply rings of living clients that a dead server left.
-    pub(crate) orphans: Vec<RingName>,
+    /// The living clients of a dead server.
+    pub(crate) orphans: Orphans,
 }
 
 /// The router thread's state.

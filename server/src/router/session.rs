@@ -28,6 +28,13 @@ pub(super) struct Session {
     pub(super) complained_ns: u64,
 }
 
+impl Session {
+    /// Whether the client has gone on since it connected: it is in a room, or has sent something.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.room.is_some() || self.held || self.window.has_moved()
+    }
+}
+
 /// Which command numbers were acted on: the highest, and which of the 64 up to it.
 ///
 /// A command is acted on once: when its number is above all others, or when it is among the last 64 and was not seen
@@ -52,6 +59,11 @@ impl Window {
     /// HELLO was command 1.
     pub(super) fn new() -> Self {
         Self { last: 1, seen: 1 }
+    }
+
+    /// Whether any command but HELLO was acted on.
+    fn has_moved(&self) -> bool {
+        self.last > 1
     }
 
     #[inline]

@@ -4,22 +4,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use halyard_client::{Client, ClientOptions, ConnectError, ServerName};
+use halyard_client::{Client, ClientOptions, ConnectError};
 use halyard_server::{Config, Server, StartError};
 
 use crate::cli::exit::{Ended, Exit, Result};
 use crate::cli::out::note;
+use crate::cli::place::Place;
 use crate::cli::show::plural;
 use crate::cli::visible::visible;
 
 pub(super) struct Host {
-    name: ServerName,
+    place: Place,
     server: Mutex<Option<Server>>,
 }
 
 impl Host {
-    pub(super) fn new(name: ServerName) -> Self {
-        Self { name, server: Mutex::new(None) }
+    pub(super) fn new(place: Place) -> Self {
+        Self { place, server: Mutex::new(None) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Server>> {
@@ -35,8 +36,9 @@ impl Host {
     /// # Errors
     /// Another one of that name runs, this chat's own among them, or none can be started.
     pub(super) fn start(&self) -> std::result::Result<(), StartError> {
+        let Place { server: name, group } = self.place.clone();
         let mut server = self.lock();
-        *server = Some(Server::start(Config { name: self.name.clone(), ..Config::default() })?);
+        *server = Some(Server::start(Config { name, group, ..Config::default() })?);
         Ok(())
     }
 
@@ -60,10 +62,13 @@ impl Host {
             match self.start() {
                 Ok(()) => {}
                 Err(StartError::Held { .. }) => thread::sleep(Duration::from_millis(20)),
+                Err(error @ StartError::Foreign { .. }) => {
+                    return Err(Ended::with(Exit::NoPermission, visible(&error.to_string())).into());
+                }
                 Err(error) => return Err(Ended::with(Exit::TryAgain, visible(&error.to_string())).into()),
             }
         }
-        Err(ConnectError::NoServer { server: self.name.clone() }.into())
+        Err(ConnectError::NoServer { server: self.place.server.clone() }.into())
     }
 
     /// Ends the server, if there is one, and says who lost it.
@@ -80,6 +85,6 @@ impl Host {
 
 impl std::fmt::Display for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "no server \"{}\" is running: this chat hosts it while it lasts", self.name)
+        write!(f, "no server \"{}\" is running: this chat hosts it while it lasts", self.place.server)
     }
 }

@@ -13,13 +13,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::{io, thread};
 
-use halyard_client::{Client, ServerName};
+use halyard_client::Client;
 
 use super::config;
 use super::connect::{LEAVE_TIMEOUT, NickArgs};
 use super::exit::{Failure, Result};
 use super::lines::Lines;
 use super::out::note;
+use super::place::Place;
 use super::signals;
 use super::values::name;
 use host::Host;
@@ -51,11 +52,11 @@ pub(crate) struct Args {
     nick: NickArgs,
 }
 
-pub(crate) fn run(server: ServerName, args: Args) -> Result {
+pub(crate) fn run(place: Place, args: Args) -> Result {
     let config = config::load(args.config.as_deref())?;
     let mut nick = args.nick;
     nick.nick = nick.nick.or_else(|| config.nick.as_ref().map(|nick| nick.0.clone()));
-    let options = nick.options(server, "");
+    let options = nick.options(place.clone(), "");
     let rooms = match (args.rooms, &config.rooms) {
         (rooms, _) if !rooms.is_empty() => rooms,
         (_, rooms) if !rooms.is_empty() => rooms.iter().map(|room| room.0.clone()).collect(),
@@ -65,7 +66,7 @@ pub(crate) fn run(server: ServerName, args: Args) -> Result {
     if plain && rooms.len() > 1 {
         note(&format!("line mode is in one room at a time: {}", rooms[0]));
     }
-    let host = Arc::new(Host::new(options.server().clone()));
+    let host = Arc::new(Host::new(place));
     let client = Arc::new(host.connect(&options)?);
     let mut notes = Vec::new();
     if host.is_hosting() {

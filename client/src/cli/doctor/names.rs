@@ -1,11 +1,8 @@
 //! What stands under a ring's names: a ring of the living or of the dead, another version's, or no ring at all.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 
-use halyard_ring::{OpenError, RingName};
-use nix::unistd::{Uid, User};
+use halyard_ring::{Belonging, OpenError, RingName};
 
 use super::finding::{Cure, Finding, Severity};
 use super::ring;
@@ -13,15 +10,8 @@ use crate::cli::ls::survey::{Found, Life, Who};
 
 /// The other user, if what has this name belongs to one. Nothing is another's for the superuser.
 fn other_user(name: &RingName) -> Option<String> {
-    let files =
-        [name.segment(), format!("/sem.{}", &name.ready()[1..]), format!("/sem.{}", &name.space()[1..])];
-    let owner = files.iter().find_map(|file| fs::symlink_metadata(format!("/dev/shm{file}")).ok())?.uid();
-    let me = Uid::effective();
-    if me.is_root() || me.as_raw() == owner {
-        return None;
-    }
-    let user = User::from_uid(Uid::from_raw(owner)).ok().flatten();
-    Some(user.map_or_else(|| format!("user {owner}"), |user| user.name))
+    let whose = Belonging::of(name).ok().flatten()?;
+    (!whose.may_remove()).then(|| whose.user_name())
 }
 
 /// Everything that is wrong with a name, judged by two looks at it.
