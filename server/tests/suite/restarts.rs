@@ -1,20 +1,20 @@
 //! Servers that start over what a killed one left: many at once, and one after another in a storm.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use halyard_ring::RingView;
 use halyard_ring::chat::{ServerName, control_ring};
+use halyard_ring::{Group, RingView};
 use halyard_server::{Config, Server, StartError};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Gid, Pid};
 
 use crate::children::Process;
-use crate::support::{Client, PATIENCE, config, eventually, names_of, unique_name};
+use crate::support::{A_WHILE, Client, PATIENCE, config, eventually, names_of, unique_name};
 
 /// Servers that race.
 const STARTERS: usize = 8;
@@ -26,9 +26,13 @@ struct Starter(Child);
 
 impl Starter {
     fn start(name: &ServerName) -> Self {
+        Self::with(name, &[])
+    }
+
+    fn with(name: &ServerName, options: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_halyard-server"));
         command.args(["--name", name.as_str(), "--log", "error", "--pin", "no", "--hang", "2m"]);
-        Self(command.args(["--broadcasters", "1"]).stderr(Stdio::piped()).spawn().unwrap())
+        Self(command.args(["--broadcasters", "1"]).args(options).stderr(Stdio::piped()).spawn().unwrap())
     }
 
     /// How it ended, and what it said; `None` while it runs.
@@ -174,5 +178,43 @@ fn a_start_over_the_dead_waits_for_whoever_holds_its_lock_to_look_and_not_for_ev
         second.join().unwrap()
     });
     second.unwrap().stop();
+    assert_eq!(names_of(&name), Vec::<String>::new());
+}
+
+/// The names of rings that a group shares are gone while everybody lives, so a successor asks the dead one's control ring.
+#[test]
+fn where_a_group_shares_the_rings_texts_wait_for_the_processes_that_were_attached() {
+    let name = unique_name();
+    let group = Group::from_id(Gid::effective().as_raw());
+    let mut first = Starter::with(&name, &["--group", &group.id().to_string()]);
+    await_serving(&name, &mut first);
+    let other = Process::start(&name, "other", "member");
+    let own = Client::connect(&name, "own");
+    // As a client of the library does when it is welcomed.
+    for reply in names_of(&name).into_iter().filter(|name| name.contains(".reply.")) {
+        for file in [
+            format!("halyard.{reply}"),
+            format!("sem.halyard.{reply}.ready"),
+            format!("sem.halyard.{reply}.space"),
+        ] {
+            fs::remove_file(format!("/dev/shm/{file}")).unwrap();
+        }
+    }
+    first.kill();
+    let config =
+        Config { name: name.clone(), group: Some(group), rejoin: Duration::from_secs(600), ..config() };
+    let second = Server::start(config).unwrap();
+    // This process had one session and has one again; the other process is missing.
+    let mut ann = Client::connect(&name, "ann");
+    ann.join("lobby");
+    let said = ann.say("sent again");
+    while let Some(record) = ann.read(A_WHILE) {
+        assert!(record.command != said, "answered while another process is missing");
+    }
+    other.signal(Signal::SIGKILL);
+    other.join();
+    assert_eq!(ann.ok(said).room_seq, 1);
+    drop((own, ann));
+    second.stop();
     assert_eq!(names_of(&name), Vec::<String>::new());
 }
