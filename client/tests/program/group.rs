@@ -97,8 +97,10 @@ fn plays_the_member() {
     companion.join("annex").unwrap();
     println!("\nconnected");
     for event in client.events() {
-        if let Event::Message(message) = event {
-            println!("{}: {}", message.nick, message.text);
+        match event {
+            Event::Message(message) => println!("{}: {}", message.nick, message.text),
+            Event::Reconnected { room: Some(room), .. } => println!("back in {room}"),
+            _ => {}
         }
     }
 }
@@ -159,6 +161,7 @@ fn sessions_outlive_the_server_and_its_control_ring() {
     let cleaned = Running::start(users.command(OTHER, GROUP, &["clean", users.place.name.as_str()])).end();
     assert!(cleaned.out.contains(&format!("user {SERVER}")), "{}", cleaned.out);
     let second = users.server(SERVER);
+    client.out.await_line("back in lobby");
     say("through the next server");
     client.out.await_line("through the next server");
     assert_eq!(users.replies(), Vec::<String>::new());
