@@ -57,6 +57,8 @@ impl Waiting {
 
     /// So many have been delivered, or count as lost.
     pub(crate) fn remove(&mut self, records: u32) {
+        // Never more than this client has: the pool is everybody's.
+        let records = records.min(self.records);
         self.records -= records;
         self.pool.used.fetch_sub(u64::from(records) * RECORD, Ordering::Relaxed);
     }
@@ -83,7 +85,14 @@ mod tests {
         assert_eq!((ann.records(), bob.records(), pool.used()), (4, 6, 10 * RECORD));
         drop(bob);
         assert!(ann.add(6));
-        drop(ann);
+        let mut eve = Waiting::new(Arc::clone(&pool));
+        eve.remove(5);
+        assert_eq!(
+            (eve.records(), pool.used()),
+            (0, 10 * RECORD),
+            "what others have is not hers to give back"
+        );
+        drop((ann, eve));
         assert_eq!(pool.used(), 0);
     }
 }

@@ -225,8 +225,29 @@ impl Outlet {
             return self.push(record);
         }
         // The ring has more slots than a text has fragments, and nobody else writes it.
-        self.producer.free_slots_at_least(group.len() as u32)
-            && group.iter_mut().all(|record| self.push(record))
+        if !self.producer.free_slots_at_least(group.len() as u32) {
+            return false;
+        }
+        let whole = group.iter_mut().all(|record| self.push(record));
+        if !whole {
+            self.lied();
+        }
+        whole
+    }
+
+    /// Slots are given back in order, so a ring whose later slot is free and whose earlier one is not was written by
+    /// somebody who may not. What is left of the text that was on its way in cannot be delivered any more.
+    #[cold]
+    fn lied(&mut self) {
+        if self.gone.is_none() {
+            tracing::warn!(
+                client = self.id,
+                nick = %self.nick,
+                pid = self.pid,
+                "reply ring unusable: it has no room where it said that it had"
+            );
+            self.gone = Some(LeaveReason::Misbehaved);
+        }
     }
 
     /// Pushes and counts.
@@ -347,15 +368,27 @@ impl Outlet {
                 }
                 Some(Item::Record { record, .. }) => {
                     let frags = u32::from(record.frags);
-                    (frags == 1 || self.producer.free_slots_at_least(frags))
-                        && (0..frags).all(|_| self.push_front(now_ns, settled))
+                    if frags == 1 {
+                        self.push_front(now_ns, settled)
+                    } else if self.producer.free_slots_at_least(frags) {
+                        let whole = (0..frags).all(|_| self.push_front(now_ns, settled));
+                        if !whole {
+                            self.lied();
+                        }
+                        whole
+                    } else {
+                        false
+                    }
                 }
             };
             if !pushed {
                 break;
             }
         }
-        self.expire(now_ns, settled);
+        // What waits for a client that is gone is settled when its ring is closed.
+        if self.gone.is_none() {
+            self.expire(now_ns, settled);
+        }
     }
 
     fn push_front(&mut self, now_ns: u64, settled: &mut Vec<Settled>) -> bool {
@@ -402,12 +435,12 @@ impl Outlet {
                     note(&mut runs, lost);
                 }
                 Some(Item::Record { record, origin, .. }) => {
-                    for _ in 1..record.frags {
-                        self.queue.pop_front();
-                    }
-                    self.waiting.remove(u32::from(record.frags));
+                    // The rest of its text, which stands behind it.
+                    let rest = usize::from(record.frags.saturating_sub(record.frag + 1));
+                    let records = 1 + self.queue.drain(..rest.min(self.queue.len())).len();
+                    self.waiting.remove(records as u32);
                     let group = [record; FRAGS_MAX];
-                    let lost = Lost::of(&group[..usize::from(record.frags)]);
+                    let lost = Lost::of(&group[..records.min(FRAGS_MAX)]);
                     self.dropped += lost.records;
                     self.unreported += lost.records;
                     note(&mut runs, lost);
@@ -471,7 +504,7 @@ impl Outlet {
     pub(crate) fn close(mut self, settled: &mut Vec<Settled>) -> Ring<Record> {
         while let Some(item) = self.queue.pop_front() {
             if let Item::Record { record, origin: Some(origin), .. } = item
-                && record.frag == 0
+                && record.frag + 1 == record.frags
             {
                 settled.push(self.verdict(origin, Fate::Gone));
             }

@@ -1,7 +1,9 @@
 //! Each overflow policy, over a heap ring whose other end is read by hand.
 
+use std::sync::atomic::Ordering;
+
 use halyard_ring::chat::LostBody;
-use halyard_ring::{Consumer, RingOptions};
+use halyard_ring::{Consumer, Phase, RingOptions};
 use proptest::prelude::*;
 
 use super::*;
@@ -14,6 +16,7 @@ const SPILL: u64 = 1000 * size_of::<Record>() as u64;
 
 struct Bench {
     outlet: Outlet,
+    pool: Arc<Pool>,
     consumer: Consumer<Record>,
     settled: Vec<Settled>,
     seq: u64,
@@ -32,10 +35,11 @@ impl Bench {
         let ring = Ring::heap(&RingOptions::spsc(CAPACITY));
         let (producer, consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
         let overflow = Overflow { policy, wait_ns: wait_ms * MS, records };
-        let (nick, spill) = ("ann".into(), Pool::new(SPILL));
+        let (nick, pool) = ("ann".into(), Pool::new(SPILL));
+        let spill = Arc::clone(&pool);
         let arrival =
             Arrival { id: 1, slot: 0, nick, pid: 1, ring, producer, overflow, spill, series_max: 100 };
-        Self { outlet: Outlet::new(arrival), consumer, settled: Vec::new(), seq: 0 }
+        Self { outlet: Outlet::new(arrival), pool, consumer, settled: Vec::new(), seq: 0 }
     }
 
     fn message(&mut self, room: u32, now_ms: u64) -> Fate {
@@ -221,6 +225,45 @@ fn a_text_that_waited_too_long_is_one_lost_message_of_many_records() {
     bench.read(CAPACITY as usize);
     bench.flush(12);
     assert_eq!(bench.read(1), [Seen::Lost(37, lost((33, 36), (1, 1), 1))]);
+}
+
+/// Writes the slots of a full ring as if they had been read and given back, all but those of the text's middle.
+fn give_back_all_but_the_middle(bench: &Bench) {
+    let slots = halyard_ring::hostile::words(&bench.outlet.ring) - CAPACITY as usize;
+    for slot in (0..10).chain([FRAGS_MAX - 1]) {
+        let next_lap = u64::from(CAPACITY) + slot as u64;
+        let free = halyard_ring::hostile::state(next_lap, 0, Phase::Free);
+        halyard_ring::hostile::word(&bench.outlet.ring, slots + slot).store(free, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_ring_that_lies_about_its_room_costs_its_owner_the_session_and_the_others_nothing() {
+    let (_, origin) = direct();
+    for (policy, origin) in [(OverflowPolicy::Block, None), (OverflowPolicy::Spill, Some(origin))] {
+        let mut bench = Bench::new(policy, 10, 100);
+        bench.fill();
+        assert_eq!(bench.deliver(&mut text(FRAGS_MAX as u8), origin, 0), Fate::Waiting);
+        give_back_all_but_the_middle(&bench);
+        bench.flush(1);
+        assert_eq!(bench.outlet.gone_to_tell(), Some(LeaveReason::Misbehaved));
+        // What came next waits no longer than anything else, and nothing is counted twice.
+        bench.flush(50);
+        bench.flush(100);
+        assert_eq!(bench.outlet.waiting.records() as usize, FRAGS_MAX - 10);
+        let pool = Arc::clone(&bench.pool);
+        let Bench { outlet, mut settled, .. } = bench;
+        outlet.close(&mut settled);
+        assert_eq!(pool.used(), 0);
+        let codes: Vec<_> = settled.iter().map(|settled| settled.verdict.code).collect();
+        assert_eq!(codes, if origin.is_some() { vec![ErrorCode::NoSuchClient.wire()] } else { vec![] });
+    }
+    // The same when nothing waited before: the text is cut off on its way in.
+    let mut bench = Bench::new(OverflowPolicy::Block, 10, 100);
+    bench.fill();
+    give_back_all_but_the_middle(&bench);
+    assert_eq!(bench.deliver(&mut text(FRAGS_MAX as u8), None, 0), Fate::Gone);
+    assert_eq!(bench.outlet.gone_to_tell(), Some(LeaveReason::Misbehaved));
 }
 
 #[test]
