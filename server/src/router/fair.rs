@@ -11,7 +11,7 @@
 
 use std::collections::VecDeque;
 
-use halyard_ring::chat::Record;
+use halyard_ring::chat::{FRAGS_MAX, Record};
 
 /// After two clients were active in one round, they count as competing for so long.
 const CONTENDED_NS: u64 = 1_000_000_000;
@@ -24,8 +24,10 @@ pub(super) struct Share {
     /// Records taken out of the ring in that round.
     taken: u32,
     backlog: VecDeque<Record>,
-    /// Commands in the backlog: fragments of one text count once.
+    /// Commands in the backlog: fragments of one text that follow each other count once.
     commands: u32,
+    /// The last command that was refused: the rest of its text is refused, too, also if there is room again by then.
+    turned_away: Option<u64>,
     /// Records refused since the session began.
     pub(super) refused: u64,
 }
@@ -67,9 +69,9 @@ impl Fair {
         Self { round: 1, window, quantum, ..Self::default() }
     }
 
-    /// A record of this client came out of the ring. `begins`: it is not the continuation of a text.
+    /// A record of this client came out of the ring.
     #[inline]
-    pub(super) fn arrives(&mut self, share: &mut Share, begins: bool, now_ns: u64) -> Turn {
+    pub(super) fn arrives(&mut self, share: &mut Share, record: &Record, now_ns: u64) -> Turn {
         self.popped += 1;
         self.now_ns = now_ns;
         if share.round != self.round {
@@ -77,14 +79,21 @@ impl Fair {
             self.active += 1;
         }
         share.taken += 1;
+        if share.turned_away == Some(record.command) {
+            if record.frag != 0 {
+                return Turn::Refused;
+            }
+            // It is sent again.
+            share.turned_away = None;
+        }
         if share.taken <= self.quantum && share.backlog.is_empty() {
             return Turn::Now;
         }
-        self.arrives_often(share, begins)
+        self.arrives_often(share, record)
     }
 
     #[cold]
-    fn arrives_often(&self, share: &Share, begins: bool) -> Turn {
+    fn arrives_often(&self, share: &mut Share, record: &Record) -> Turn {
         let others = self.popped - u64::from(share.taken);
         let competing = u64::from(self.active.max(self.competing));
         if share.backlog.is_empty() {
@@ -93,8 +102,12 @@ impl Fair {
                 return Turn::Now;
             }
         }
-        // The rest of a text whose beginning waits is no new command.
-        if begins && share.commands >= self.window { Turn::Refused } else { Turn::Later }
+        // The rest of a text whose beginning waits is no new command; what only says that it is one is.
+        if share.commands >= self.window && !share.goes_on_with(record) {
+            share.turned_away = Some(record.command);
+            return Turn::Refused;
+        }
+        Turn::Later
     }
 
     /// Puts a record into its sender's backlog.
@@ -102,7 +115,7 @@ impl Fair {
         if share.backlog.is_empty() {
             self.waiting.push_back(slot);
         }
-        share.commands += u32::from(record.frag == 0);
+        share.commands += u32::from(!share.goes_on_with(record));
         share.backlog.push_back(*record);
     }
 
@@ -143,7 +156,20 @@ impl Fair {
     }
 }
 
+/// Whether a record is the fragment that comes directly after another one.
+fn follows(before: &Record, record: &Record) -> bool {
+    (before.kind, before.command, before.frags) == (record.kind, record.command, record.frags)
+        && before.frag.checked_add(1) == Some(record.frag)
+        && record.frag < record.frags
+        && usize::from(record.frag) < FRAGS_MAX
+}
+
 impl Share {
+    /// Whether a record is the next fragment of the text that the backlog ends with.
+    fn goes_on_with(&self, record: &Record) -> bool {
+        self.backlog.back().is_some_and(|last| follows(last, record))
+    }
+
     /// Whether records of the client wait for their turn.
     pub(super) fn has_backlog(&self) -> bool {
         !self.backlog.is_empty()
@@ -152,7 +178,8 @@ impl Share {
     /// The next record of the backlog.
     pub(super) fn next(&mut self) -> Option<Record> {
         let record = self.backlog.pop_front()?;
-        self.commands -= u32::from(record.frag == 0);
+        let goes_on = self.backlog.front().is_some_and(|next| follows(&record, next));
+        self.commands -= u32::from(!goes_on);
         if self.backlog.is_empty() {
             self.backlog = VecDeque::new();
         }
@@ -173,6 +200,7 @@ mod tests {
         fair: Fair,
         shares: Vec<Share>,
         now_ns: u64,
+        command: u64,
         /// Whose records were carried out, in order.
         done: Vec<u32>,
     }
@@ -180,14 +208,20 @@ mod tests {
     impl Router {
         fn new(clients: u32) -> Self {
             let shares = (0..clients).map(|_| Share::default()).collect();
-            Self { fair: Fair::new(WINDOW, QUANTUM), shares, now_ns: 0, done: Vec::new() }
+            Self { fair: Fair::new(WINDOW, QUANTUM), shares, now_ns: 0, command: 1, done: Vec::new() }
         }
 
-        fn takes(&mut self, slot: u32, frag: u8) -> Turn {
+        /// A new command of one record.
+        fn takes(&mut self, slot: u32) -> Turn {
+            self.command += 1;
+            self.takes_one(slot, self.command, 0, 1)
+        }
+
+        fn takes_one(&mut self, slot: u32, command: u64, frag: u8, frags: u8) -> Turn {
             let share = &mut self.shares[slot as usize];
-            let turn = self.fair.arrives(share, frag == 0, self.now_ns);
             let mut record = Record::new(Kind::Say);
-            record.frag = frag;
+            (record.command, record.frag, record.frags) = (command, frag, frags);
+            let turn = self.fair.arrives(share, &record, self.now_ns);
             match turn {
                 Turn::Now => self.done.push(slot),
                 Turn::Later => self.fair.put_off(slot, share, &record),
@@ -215,7 +249,7 @@ mod tests {
     fn who_is_alone_is_served_without_end_and_without_a_copy() {
         let mut router = Router::new(1);
         for _ in 0..10_000 {
-            assert_eq!(router.takes(0, 0), Turn::Now);
+            assert_eq!(router.takes(0), Turn::Now);
         }
         router.ends_round();
         assert_eq!(router.done.len(), 10_000);
@@ -226,7 +260,7 @@ mod tests {
         let mut router = Router::new(4);
         for _ in 0..3 {
             for n in 0..4000 {
-                assert_eq!(router.takes(n % 4, 0), Turn::Now);
+                assert_eq!(router.takes(n % 4), Turn::Now);
             }
             router.ends_round();
         }
@@ -241,9 +275,9 @@ mod tests {
             for honest in 1..=10 {
                 let before = router.done.len();
                 for _ in 0..400 {
-                    router.takes(0, 0);
+                    router.takes(0);
                 }
-                assert_eq!(router.takes(honest, 0), Turn::Now);
+                assert_eq!(router.takes(honest), Turn::Now);
                 if round > 0 {
                     worst = worst.max(router.done.len() - before);
                 }
@@ -260,37 +294,90 @@ mod tests {
     #[test]
     fn who_competed_a_moment_ago_still_does_and_later_does_not() {
         let mut router = Router::new(2);
-        router.takes(0, 0);
-        router.takes(1, 0);
+        router.takes(0);
+        router.takes(1);
         router.ends_round();
-        let served = |router: &mut Router| (0..1000).filter(|_| router.takes(0, 0) == Turn::Now).count();
+        let served = |router: &mut Router| (0..1000).filter(|_| router.takes(0) == Turn::Now).count();
         assert_eq!(served(&mut router), QUANTUM as usize);
         while router.fair.has_waiting() {
             router.ends_round();
         }
         router.now_ns += CONTENDED_NS;
-        router.takes(0, 0);
+        router.takes(0);
         router.ends_round();
         assert_eq!(served(&mut router), 1000);
     }
 
-    #[test]
-    fn what_is_put_off_stays_in_order_and_a_text_stays_whole() {
+    /// Client 1 has competed, its quantum is used up, and its window is full.
+    fn with_a_full_window() -> Router {
         let mut router = Router::new(2);
-        router.takes(1, 0);
+        router.takes(1);
         router.ends_round();
-        router.takes(0, 0);
+        router.takes(0);
         for n in 0..QUANTUM + WINDOW + 1 {
-            let turn = router.takes(1, 0);
+            let turn = router.takes(1);
             let expected = if n < QUANTUM + 2 { Turn::Now } else { Turn::Later };
             assert!(turn == expected || n > QUANTUM + WINDOW, "{n}: {turn:?}");
         }
-        // The window is full: a new command is refused, the rest of one that was let in is not.
-        while router.takes(1, 0) != Turn::Refused {}
-        assert_eq!(router.takes(1, 1), Turn::Later);
+        while router.takes(1) != Turn::Refused {}
+        router
+    }
+
+    #[test]
+    fn what_is_put_off_stays_in_order_and_a_text_stays_whole() {
+        let mut router = with_a_full_window();
         router.ends_round();
-        assert_eq!(router.takes(1, 0), Turn::Later, "behind what waits, although its quantum is not used up");
+        assert_eq!(router.takes(1), Turn::Later, "behind what waits, although its quantum is not used up");
+        // The last command that the window takes is a text: the rest of it is no new one.
+        while router.shares[1].commands < WINDOW - 1 {
+            router.takes(1);
+        }
+        for frag in 0..FRAGS_MAX as u8 {
+            assert_eq!(router.takes_one(1, 100_000, frag, FRAGS_MAX as u8), Turn::Later, "{frag}");
+        }
+        assert_eq!(router.takes(1), Turn::Refused);
         router.fair.forget(1);
         assert!(!router.fair.has_waiting());
+    }
+
+    #[test]
+    fn a_text_that_was_refused_is_refused_whole_and_may_be_sent_again() {
+        let mut router = with_a_full_window();
+        assert_eq!(router.takes_one(1, 5000, 0, 3), Turn::Refused);
+        assert_eq!(router.takes_one(1, 5000, 1, 3), Turn::Refused);
+        // There is room again, and what is left of the text would come without its beginning.
+        while router.fair.has_waiting() {
+            router.ends_round();
+        }
+        assert_eq!(router.takes_one(1, 5000, 2, 3), Turn::Refused);
+        for frag in 0..3 {
+            assert_eq!(router.takes_one(1, 5000, frag, 3), Turn::Now, "{frag}");
+        }
+    }
+
+    #[test]
+    fn what_goes_on_with_no_text_that_waits_is_a_command_like_any_other() {
+        let mut router = with_a_full_window();
+        let full = router.shares[1].backlog.len();
+        for command in 10_000..20_000 {
+            // A second half without a first, and the fragment after the last of which a text may have.
+            assert_eq!(router.takes_one(1, command, 1, 2), Turn::Refused);
+            assert_eq!(router.takes_one(1, command, FRAGS_MAX as u8, u8::MAX), Turn::Refused);
+        }
+        assert_eq!(router.shares[1].backlog.len(), full);
+        // Also while the window is not full: then they fill it.
+        while router.fair.has_waiting() {
+            router.ends_round();
+        }
+        router.takes(0);
+        for command in 20_000..30_000 {
+            router.takes_one(1, command, 1, 2);
+            assert!(router.shares[1].backlog.len() <= WINDOW as usize);
+        }
+        assert_eq!(router.shares[1].commands, WINDOW);
+        while router.fair.has_waiting() {
+            router.ends_round();
+        }
+        assert_eq!(router.shares[1].commands, 0);
     }
 }

@@ -266,7 +266,7 @@ impl Router {
             return;
         }
         let Some(session) = &mut self.sessions[slot as usize] else { return };
-        match self.fair.arrives(&mut session.share, record.frag == 0, now) {
+        match self.fair.arrives(&mut session.share, record, now) {
             Turn::Now => self.carry_on(slot, record, now),
             Turn::Later => self.fair.put_off(slot, &mut session.share, record),
             Turn::Refused => self.refuse(slot, now),
@@ -457,7 +457,8 @@ impl Router {
             }
         }
         self.settle(true);
-        while self.fair.has_waiting() {
+        let deadline = Instant::now() + DRAIN;
+        while self.fair.has_waiting() && Instant::now() < deadline {
             self.end_round();
         }
         // Behind this barrier every confirmation of a direct message lies in its sender's inbox.
