@@ -155,13 +155,13 @@ impl<W: Work> Handover<W> {
             let mut state = state.unwrap_or_else(|| self.enter());
             let Some(waits) = state.work.after_jobs(jobs, closed) else { return };
             if !planted(Mutant::StayAttended) {
-                state.attended = waits;
+                state.attended = waits || planted(Mutant::AlwaysAttended);
             }
             // D2: after the work. The router cannot come in between, for the lock is still held.
             self.done.store(of_router, Ordering::Release);
             drop(state);
             if jobs < BATCH {
-                inbox.wait(waits);
+                inbox.wait(waits && !planted(Mutant::SleepOnIt));
             }
         }
     }
@@ -183,6 +183,10 @@ enum Mutant {
     SilentRest,
     /// The thread looks after what waits and leaves the mark that it will.
     StayAttended,
+    /// The thread says that it looks after what waits although nothing does, and it goes to sleep.
+    AlwaysAttended,
+    /// The thread sleeps without end although something still waits.
+    SleepOnIt,
 }
 
 #[cfg(not(loom))]
