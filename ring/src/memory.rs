@@ -24,6 +24,8 @@ pub(crate) trait Memory: Send + Sync + 'static {
     fn write<T>(&self, position: u64, copy: impl FnOnce(*mut u8) -> T) -> T;
     /// Fetches the slot's first cache line, to be written soon, while other things are done. Changes nothing.
     fn prefetch_for_write(&self, _position: u64) {}
+    /// The same for all cache lines of a slot that a record's first `bytes` bytes reach.
+    fn prefetch_record_for_write(&self, _position: u64, _bytes: usize) {}
     /// The fence between a publisher's store and its look for sleepers (I8).
     fn publish_fence(&self);
     /// The fence between a sleeper's announcement and its second look (I8). False if a wake-up may be missed all the

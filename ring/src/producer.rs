@@ -1,5 +1,7 @@
 //! [`Producer`] and [`Claim`]: the writing end of a ring.
 
+mod many;
+
 use core::fmt;
 use core::marker::PhantomData;
 use core::time::Duration;

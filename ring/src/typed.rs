@@ -81,6 +81,22 @@ impl<R: Record> Typed<R> {
     }
 }
 
+#[inline(always)]
+fn prefetch_line_for_write(line: *mut u8) {
+    // SAFETY: a prefetch accesses nothing and cannot fault; on a processor that does not know it, it is no operation.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        core::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        core::arch::asm!("prfm pstl1keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = line;
+}
+
 #[cold]
 #[inline(never)]
 fn not_in_the_table(number: u16, owners: u32) -> ! {
@@ -128,26 +144,21 @@ impl<R: Record> Memory for Typed<R> {
 
     #[inline(always)]
     fn prefetch_for_write(&self, position: u64) {
-        let line = self.slot(position).as_ptr();
-        // SAFETY: a prefetch accesses nothing and cannot fault; on a processor that does not know it, it is no operation.
-        #[cfg(target_arch = "x86_64")]
-        unsafe {
-            core::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
+        self.prefetch_record_for_write(position, 0);
+    }
+
+    #[inline(always)]
+    fn prefetch_record_for_write(&self, position: u64, bytes: usize) {
+        let slot = self.slot(position).as_ptr();
+        for offset in (0..(SLOT_HEAD + bytes).min(Self::STRIDE)).step_by(CACHE_LINE) {
+            prefetch_line_for_write(slot.wrapping_add(offset));
         }
-        // SAFETY: as above.
-        #[cfg(target_arch = "aarch64")]
-        unsafe {
-            core::arch::asm!("prfm pstl1keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
-        }
-        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-        let _ = line;
     }
 
     #[inline(always)]
     fn publish_fence(&self) {
         self.barriers.publish();
     }
-
     fn sleep_fence(&self) -> bool {
         self.barriers.sleep()
     }

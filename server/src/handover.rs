@@ -19,6 +19,11 @@
 //! - **D4, nothing is left lying.** What a slow client did not take is looked after by the thread. When a job that the
 //!   router did leaves something of that kind while the thread sleeps, the router nudges it.
 //!
+//! - **D5, nothing is put off for long.** Work may put a job off, to do it together with those that come next
+//!   ([`Work::flush`]). Whoever is at the desk next goes on from there. The thread flushes before it leaves, and before it
+//!   says that its jobs are done; the router before it sleeps, unless the thread is at the desk: then it came after the
+//!   job that was put off, and flushes.
+//!
 //! Jobs from other broadcasters are not counted: they are answers, whose order among the router's jobs means nothing.
 //!
 //! This file is the algorithm alone, over any work and any inbox, so that loom explores it as it is (`models.rs`);
@@ -50,8 +55,14 @@ pub(crate) trait Work {
     /// Whether the router sent it (D2).
     fn is_of_router(job: &Self::Job) -> bool;
 
-    /// Does it.
+    /// Does it, after everything that was put off, or puts it off.
     fn work(&mut self, job: &mut Self::Job);
+
+    /// Whether jobs are put off.
+    fn has_put_off(&self) -> bool;
+
+    /// Does what was put off.
+    fn flush(&mut self);
 
     /// Whether something waits that the thread has to look after (D4).
     fn has_waiting(&self) -> bool;
@@ -59,6 +70,17 @@ pub(crate) trait Work {
     /// Looks after what waits, when the thread has done so many jobs; `closed`: no more will come. True if something
     /// still waits; `None` if this was the end.
     fn after_jobs(&mut self, jobs: usize, closed: bool) -> Option<bool>;
+}
+
+/// What became of a job that the router would do itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tried {
+    /// Done.
+    Done,
+    /// Put off: to be [flushed](Handover::flush).
+    PutOff,
+    /// It has to be sent.
+    Refused,
 }
 
 /// What came out of an inbox.
@@ -107,16 +129,32 @@ impl<W: Work> Handover<W> {
     }
 
     /// For the router: does the job now if that keeps the order (`sent` is how many jobs it has put into the inbox) and
-    /// nobody is at the desk. False if it has to be sent. `nudge` wakes the thread.
+    /// nobody is at the desk. `nudge` wakes the thread.
     #[inline]
-    pub(crate) fn try_work(&self, job: &mut W::Job, sent: u64, nudge: impl FnOnce()) -> bool {
+    pub(crate) fn try_work(&self, job: &mut W::Job, sent: u64, nudge: impl FnOnce()) -> Tried {
         // Acquire, with the Release in `run`: those jobs' work is before this one's.
         if self.done.load(Ordering::Acquire) != sent && !planted(Mutant::Overtake) {
-            return false;
+            return Tried::Refused;
         }
         // Poisoned: its thread has panicked, and closed the inbox, which the router finds when it sends.
-        let Ok(mut state) = self.state.try_lock() else { return false };
+        let Ok(mut state) = self.state.try_lock() else { return Tried::Refused };
         state.work.work(job);
+        let tried = if state.work.has_put_off() { Tried::PutOff } else { Tried::Done };
+        Self::leave(state, nudge);
+        tried
+    }
+
+    /// For the router: does what was put off (D5). `nudge` wakes the thread.
+    #[inline]
+    pub(crate) fn flush(&self, nudge: impl FnOnce()) {
+        let Ok(mut state) = self.state.try_lock() else { return };
+        state.work.flush();
+        Self::leave(state, nudge);
+    }
+
+    /// The router leaves the desk.
+    #[inline]
+    fn leave(mut state: MutexGuard<'_, State<W>>, nudge: impl FnOnce()) {
         if state.work.has_waiting() && !state.attended {
             // D4. Until the thread has been here once more, one nudge is enough.
             state.attended = true;
@@ -125,7 +163,6 @@ impl<W: Work> Handover<W> {
                 nudge();
             }
         }
-        true
     }
 
     /// The thread's side: works until [`Work::after_jobs`] says that this was the end.
@@ -153,6 +190,9 @@ impl<W: Work> Handover<W> {
                 state.get_or_insert_with(|| self.enter()).work.work(job);
             }
             let mut state = state.unwrap_or_else(|| self.enter());
+            if !planted(Mutant::LeaveUnflushed) {
+                state.work.flush();
+            }
             let Some(waits) = state.work.after_jobs(jobs, closed) else { return };
             if !planted(Mutant::StayAttended) {
                 state.attended = waits || planted(Mutant::AlwaysAttended);
@@ -179,6 +219,8 @@ enum Mutant {
     Overtake,
     /// A job counts as done when it is taken out of the inbox.
     CountTaken,
+    /// The thread leaves what was put off to the router.
+    LeaveUnflushed,
     /// The router tells nobody what its job left waiting.
     SilentRest,
     /// The thread looks after what waits and leaves the mark that it will.

@@ -170,6 +170,14 @@ impl<M: Memory + Clone> Writer<M> {
         Err(self.refuse(self.next, state))
     }
 
+    /// Fetches the next slots, as far as so many bytes of a record reach, to be written soon.
+    #[inline]
+    pub(crate) fn prefetch(&self, slots: u64, bytes: usize) {
+        for offset in 0..slots {
+            self.memory.prefetch_record_for_write(self.next.wrapping_add(offset), bytes);
+        }
+    }
+
     /// Watches the next slot until something changes there, for at most `glances`: the tight inside of a spinning wait.
     #[cfg(not(loom))]
     pub(crate) fn watch(&self, Spin { glances, pause }: Spin) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use halyard_ring::{Consumer, PopError, Ring};
 
 use super::{Broadcaster, IDLE, POLL};
-use crate::handover::{Handover, Inbox, Taken, Work};
+use crate::handover::{Handover, Inbox, Taken, Tried, Work};
 use crate::job::{Job, Op};
 
 /// One broadcaster's desk.
@@ -29,10 +29,16 @@ impl Desk {
     }
 
     /// For the router: does the job now if the broadcaster is idle; `sent` is how many jobs the router has put into the
-    /// inbox. False if it has to be sent.
+    /// inbox.
     #[inline]
-    pub(crate) fn try_work(&self, job: &mut Job, sent: u64) -> bool {
+    pub(crate) fn try_work(&self, job: &mut Job, sent: u64) -> Tried {
         self.work.try_work(job, sent, || self.inbox.nudge())
+    }
+
+    /// For the router: does what was put off.
+    #[inline]
+    pub(crate) fn flush(&self) {
+        self.work.flush(|| self.inbox.nudge());
     }
 
     /// The broadcaster's thread: works until [`Op::Stop`].
@@ -75,6 +81,14 @@ impl Work for Broadcaster {
 
     fn work(&mut self, job: &mut Job) {
         self.carry_out(job);
+    }
+
+    fn has_put_off(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
+    fn flush(&mut self) {
+        self.deliver_batch();
     }
 
     fn has_waiting(&self) -> bool {

@@ -5,6 +5,7 @@
 //! and no circle of waiting can close. While its thread has nothing to do the router does its work: see [`Desk`].
 
 mod answers;
+mod batch;
 mod clients;
 mod desk;
 mod lost;
@@ -73,6 +74,8 @@ pub(crate) struct Broadcaster {
     /// Fragments of the text that is coming in.
     group: Vec<Record>,
     settled: Vec<Settled>,
+    /// Messages to one room that are put off, to be delivered together.
+    batch: Vec<Job>,
     polled_ns: u64,
     at_barrier: bool,
     stopping: bool,
@@ -89,6 +92,7 @@ impl Broadcaster {
             outgoing: VecDeque::new(),
             group: Vec::new(),
             settled: Vec::new(),
+            batch: Vec::new(),
             polled_ns: 0,
             at_barrier: false,
             stopping: false,
@@ -154,6 +158,10 @@ impl Broadcaster {
     }
 
     fn carry_out(&mut self, job: &mut Job) {
+        if self.puts_off(job) {
+            return;
+        }
+        self.deliver_batch();
         let now = monotonic_ns();
         job.record.delivered_ns = now;
         match job.op() {
@@ -248,7 +256,14 @@ impl Broadcaster {
     }
 
     fn say(&mut self, job: &mut Job, now: u64) {
-        if !self.room(job, NONE, now) || job.aux != NONE && !self.parts.in_flight.delivered(job.aux) {
+        if self.room(job, NONE, now) {
+            self.confirm(job, now);
+        }
+    }
+
+    /// Tells a message's sender that this broadcaster's members all have it, if it is the last to say so.
+    fn confirm(&mut self, job: &Job, now: u64) {
+        if job.aux != NONE && !self.parts.in_flight.delivered(job.aux) {
             return;
         }
         // Now it lies in every member's ring.

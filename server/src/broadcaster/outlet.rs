@@ -8,6 +8,7 @@
 //! reads the ring to its end can see how much is missing there.
 
 mod fate;
+mod many;
 mod series;
 
 use std::collections::VecDeque;

@@ -11,16 +11,19 @@ use std::sync::Arc;
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
-use super::{Handover, Inbox, Mutant, PLANTED, Taken, Work};
+use super::{Handover, Inbox, Mutant, PLANTED, Taken, Tried, Work};
 
 /// A job that leaves something waiting.
 const LEAVES: u64 = 100;
 /// A job that leaves something waiting for which there is no room when it is looked after for the first time.
 const STAYS: u64 = 200;
+/// Jobs from this one on are put off.
+const LATER: u64 = 300;
 
 #[derive(Default)]
 struct Log {
     done: Vec<u64>,
+    put_off: Vec<u64>,
     /// How often what waits has to be looked after until it is gone.
     looks: usize,
     /// How many jobs left something that waits.
@@ -37,6 +40,10 @@ impl Work for Log {
     }
 
     fn work(&mut self, job: &mut u64) {
+        if *job >= LATER {
+            return self.put_off.push(*job);
+        }
+        self.flush();
         self.done.push(*job);
         let looks = match *job {
             LEAVES => 1,
@@ -45,6 +52,14 @@ impl Work for Log {
         };
         self.looks = self.looks.max(looks);
         self.left += 1;
+    }
+
+    fn has_put_off(&self) -> bool {
+        !self.put_off.is_empty()
+    }
+
+    fn flush(&mut self) {
+        self.done.append(&mut self.put_off);
     }
 
     fn has_waiting(&self) -> bool {
@@ -127,10 +142,15 @@ impl Inbox for End {
 /// The router's side: does each job or sends it; `after` each.
 fn route(desk: &Handover<Log>, inbox: &Bell, jobs: &[u64], after: impl Fn()) {
     let mut sent = 0;
+    let nudge = || inbox.ring(|lying| lying.nudges += 1);
     for &job in jobs {
-        if !desk.try_work(&mut job.clone(), sent, || inbox.ring(|lying| lying.nudges += 1)) {
-            sent += 1;
-            inbox.ring(|lying| lying.jobs.push_back(job));
+        match desk.try_work(&mut job.clone(), sent, nudge) {
+            Tried::Done => {}
+            Tried::PutOff => desk.flush(nudge),
+            Tried::Refused => {
+                sent += 1;
+                inbox.ring(|lying| lying.jobs.push_back(job));
+            }
         }
         after();
     }
@@ -161,11 +181,19 @@ fn after_one_sent(jobs: &'static [u64]) -> Vec<u64> {
     let (&first, rest) = jobs.split_first().unwrap();
     inbox.ring(|lying| lying.jobs.push_back(first));
     let mut sent = 1;
+    let mut put_off = false;
     for &job in rest {
-        if !desk.try_work(&mut job.clone(), sent, || {}) {
-            sent += 1;
-            inbox.ring(|lying| lying.jobs.push_back(job));
+        match desk.try_work(&mut job.clone(), sent, || {}) {
+            Tried::Done => {}
+            Tried::PutOff => put_off = true,
+            Tried::Refused => {
+                sent += 1;
+                inbox.ring(|lying| lying.jobs.push_back(job));
+            }
         }
+    }
+    if put_off {
+        desk.flush(|| {});
     }
     inbox.ring(|lying| lying.closed = true);
     broadcaster.join().unwrap();
@@ -205,6 +233,11 @@ fn nothing_left_lying_for_longer() {
     assert_eq!(play(log, &[STAYS, LEAVES], after), [STAYS, LEAVES]);
 }
 
+/// D5: what is put off is done in its turn, whoever goes on from there.
+fn put_off_and_done() {
+    assert_eq!(after_one_sent(&[1, LATER, LATER + 1]), [1, LATER, LATER + 1]);
+}
+
 struct Model {
     name: &'static str,
     preemptions: usize,
@@ -219,6 +252,12 @@ const MODELS: &[Model] = &[
         preemptions: 3,
         body: in_order_after_one_that_is_sent,
         catches: &[Mutant::Overtake, Mutant::CountTaken],
+    },
+    Model {
+        name: "what is put off is done",
+        preemptions: 3,
+        body: put_off_and_done,
+        catches: &[Mutant::Overtake, Mutant::LeaveUnflushed],
     },
     Model {
         name: "what a job leaves waiting is looked after",

@@ -87,6 +87,8 @@ pub(crate) struct Router {
     load: Vec<u32>,
     /// Jobs that each broadcaster was sent.
     sent: Vec<u64>,
+    /// Broadcasters at which jobs are put off, done by the router itself.
+    put_off: Vec<usize>,
     greetings: HashMap<(String, u64), Greeting>,
     /// Who bears which origin: the slot of the newest session that does.
     origins: HashMap<u64, u32>,
@@ -141,6 +143,7 @@ impl Router {
             slot_mask,
             load,
             sent,
+            put_off: Vec::new(),
             greetings: HashMap::new(),
             origins: HashMap::new(),
             opening: 0,
@@ -169,6 +172,7 @@ impl Router {
                 in_round = 0;
                 self.end_round();
             }
+            self.flush();
             for notice in self.parts.notices.take() {
                 self.heed(notice);
             }
@@ -176,6 +180,7 @@ impl Router {
             if self.settling.is_some() {
                 self.settle(false);
                 pause = settle::LOOK_EVERY;
+                self.flush();
             }
             if self.look_after_control(taken) {
                 continue;
@@ -446,6 +451,7 @@ impl Router {
             match self.parts.consumer.wait(Duration::from_millis(10)) {
                 Ok(true) => {
                     self.take_batch(record);
+                    self.flush();
                 }
                 Ok(false) => {}
                 Err(PopError::Corrupt(_)) => self.parts.consumer.skip_damaged(),
@@ -461,6 +467,7 @@ impl Router {
         while self.fair.has_waiting() && Instant::now() < deadline {
             self.end_round();
         }
+        self.flush();
         // Behind this barrier every confirmation of a direct message lies in its sender's inbox.
         self.order_all(Op::Barrier);
         let deadline = Instant::now() + DRAIN;

@@ -6,6 +6,7 @@ use halyard_ring::PushError;
 use halyard_ring::chat::{Kind, Record};
 
 use super::Router;
+use crate::handover::Tried;
 use crate::job::{NONE, Op};
 
 /// A full inbox is waited for in pieces of this, to see whether its broadcaster still is there.
@@ -43,12 +44,24 @@ impl Router {
     /// sending it there.
     #[inline]
     pub(super) fn send(&mut self, broadcaster: usize, clients: u32) {
-        let is_done = clients <= self.parts.config.direct
-            && self.parts.desks[broadcaster].try_work(&mut self.job, self.sent[broadcaster]);
-        if is_done {
-            self.parts.counters.broadcasters[broadcaster].direct.add(1);
+        let tried = if clients <= self.parts.config.direct {
+            self.parts.desks[broadcaster].try_work(&mut self.job, self.sent[broadcaster])
         } else {
-            self.queue(broadcaster);
+            Tried::Refused
+        };
+        match tried {
+            Tried::Refused => return self.queue(broadcaster),
+            Tried::PutOff if !self.put_off.contains(&broadcaster) => self.put_off.push(broadcaster),
+            Tried::PutOff | Tried::Done => {}
+        }
+        self.parts.counters.broadcasters[broadcaster].direct.add(1);
+    }
+
+    /// Has done what was put off while there was more to come.
+    #[inline]
+    pub(super) fn flush(&mut self) {
+        while let Some(broadcaster) = self.put_off.pop() {
+            self.parts.desks[broadcaster].flush();
         }
     }
 
