@@ -38,6 +38,7 @@ impl<R: Record> Producer<R> {
         prefix_of: impl for<'a> Fn(&'a mut T, usize) -> (&'a R, usize),
     ) -> Result<usize, PushError<()>> {
         let (mut pushed, mut passed_over) = (0, 0);
+        let count = sources.len();
         let end = loop {
             let Some(source) = sources.get_mut(pushed) else { break Ok(()) };
             if passed_over == PATIENCE {
@@ -48,7 +49,9 @@ impl<R: Record> Producer<R> {
                 Err(error) => break Err(error),
             };
             let (record, used) = prefix_of(source, pushed);
-            self.writer.memory.prefetch_record_for_write(claimed.0.wrapping_add(FETCHED), used);
+            if pushed + (FETCHED as usize) < count {
+                self.writer.memory.prefetch_record_for_write(claimed.0.wrapping_add(FETCHED), used);
+            }
             copy_in(&self.writer.memory, claimed.0, 0, prefix(record, used));
             match self.publish(claimed) {
                 Ok(()) => pushed += 1,

@@ -18,12 +18,14 @@ fn jobs(server: &TestServer, direct: bool) -> u64 {
 
 /// A client enters, says things, long ones too, and leaves, all without waiting; everybody must get all of it in this
 /// order. With a limit of 1 the answers and memberships go the one way and the messages the other.
-fn comes_and_goes(direct: u32) -> (u64, u64) {
+///
+/// In a room of 8 members and more its messages are delivered together, where they come together.
+fn comes_and_goes(direct: u32, anchors: usize) -> (u64, u64) {
     let server = TestServer::with(Config { direct, ..config() });
     let patient = |nick: &str| {
         Hello { capacity: 512, policy: OverflowPolicy::Spill, ..Hello::new(server.name(), nick) }.connect()
     };
-    let mut anchors: Vec<_> = (0..4).map(|n| patient(&format!("a{n}"))).collect();
+    let mut anchors: Vec<_> = (0..anchors).map(|n| patient(&format!("a{n}"))).collect();
     for anchor in &mut anchors {
         anchor.join("lobby");
     }
@@ -59,12 +61,44 @@ fn comes_and_goes(direct: u32) -> (u64, u64) {
 
 #[test]
 fn the_order_is_the_same_whoever_delivers() {
-    let (direct, _) = comes_and_goes(u32::MAX);
-    assert!(direct > 0, "an idle broadcaster's work is done by the router");
-    let (direct, queued) = comes_and_goes(1);
-    assert!(direct > 0 && queued > 0, "{direct} and {queued}: both ways");
-    let (direct, queued) = comes_and_goes(0);
-    assert!(direct == 0 && queued > 0, "{direct} and {queued}");
+    for anchors in [4, 12] {
+        let (direct, _) = comes_and_goes(u32::MAX, anchors);
+        assert!(direct > 0, "an idle broadcaster's work is done by the router");
+        let (direct, queued) = comes_and_goes(1, anchors);
+        assert!(direct > 0 && queued > 0, "{direct} and {queued}: both ways");
+        let (direct, queued) = comes_and_goes(0, anchors);
+        assert!(direct == 0 && queued > 0, "{direct} and {queued}");
+    }
+}
+
+#[test]
+fn who_has_no_room_for_all_of_a_burst_gets_the_rest_later_and_the_others_all_of_it_at_once() {
+    for direct in [u32::MAX, 0] {
+        let server = TestServer::with(Config { broadcasters: 1, direct, ..config() });
+        let with_ring = |nick: &str, capacity: u32| {
+            let hello = Hello { capacity, policy: OverflowPolicy::Spill, ..Hello::new(server.name(), nick) };
+            hello.connect()
+        };
+        let mut ann = with_ring("ann", 1024);
+        ann.join("lobby");
+        // Every third has a ring that is full in the middle of it.
+        let mut others: Vec<_> =
+            (0..12).map(|n| with_ring(&format!("m{n}"), if n % 3 == 0 { 32 } else { 256 })).collect();
+        for other in &mut others {
+            other.join("lobby");
+        }
+        let said: Vec<u64> = (0..100).map(|n| ann.say(&n.to_string())).collect();
+        for (n, command) in said.into_iter().enumerate() {
+            let answer = ann.ok(command);
+            let own = ann.seen.iter().filter(|record| record.kind == Kind::Message.wire());
+            assert!(own.count() > n, "a message is delivered before it is answered");
+            assert_eq!(answer.room_seq, n as u64 + 1);
+        }
+        for other in &mut others {
+            let heard: Vec<String> = (0..100).map(|_| other.hear(Kind::Message).text).collect();
+            assert_eq!(heard, (0..100).map(|n| n.to_string()).collect::<Vec<_>>(), "direct {direct}");
+        }
+    }
 }
 
 #[test]
