@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use halyard_ring::chat::LostBody;
+use halyard_ring::chat::{FRAGS_MAX, LostBody};
 use halyard_ring::{Consumer, Phase, RingOptions};
 use proptest::prelude::*;
 
