@@ -199,8 +199,8 @@ impl<R: Record> Consumer<R> {
         self.reader.step_over_damage();
     }
 
-    /// Looks for traces of somebody else's writing: header words that never change and have, bytes that are always zero
-    /// and are not, this consumer's own words, and every slot's state. It costs a look at each slot; an idle moment is
+    /// Looks for traces of somebody else's writing: header words that never change and have, bytes of the header that
+    /// are always zero and are not, this consumer's own words, and every slot's state. It costs a look at each slot; an idle moment is
     /// the time for it.
     ///
     /// Where many may write nothing is certain: who knows the layout can write what looks right.
