@@ -53,7 +53,8 @@ pub struct Config {
     pub room_members_max: u32,
     /// Most commands that a client may have sent and not seen answered. While others wait, what goes beyond is refused.
     pub window: u32,
-    /// Records of one client that are carried out before others' that came behind them, where several send at once.
+    /// Records of one client that are carried out before others' that came behind them, where several send at once. A
+    /// client that sends far more than the others has so many of them carried out in a millisecond, or twice what each of the others has.
     pub quantum: u32,
     /// Records that the control ring holds, a power of two; 256 bytes each.
     pub control_capacity: u32,

@@ -35,6 +35,7 @@ pub(crate) struct RouterCounters {
     pub(crate) damaged: Counter,
     pub(crate) renewed: Counter,
     pub(crate) flooded: Counter,
+    pub(crate) paced: Counter,
     pub(crate) connected: Counter,
     pub(crate) refused: Counter,
     pub(crate) died: Counter,
@@ -100,6 +101,8 @@ pub struct Stats {
     pub renewed: u64,
     /// Commands that were not carried out because their sender had more under way than it may.
     pub flooded: u64,
+    /// Turns of clients that sent far more than the others and were held to one turn in a millisecond for it.
+    pub paced: u64,
     /// Records put into reply rings.
     pub delivered: u64,
     /// Records lost because a reply ring was full.
@@ -156,6 +159,7 @@ impl Counters {
             damaged: router.damaged.get(),
             renewed: router.renewed.get(),
             flooded: router.flooded.get(),
+            paced: router.paced.get(),
             delivered: broadcasters.iter().map(|b| b.delivered).sum(),
             dropped: broadcasters.iter().map(|b| b.dropped).sum(),
             broadcasters,

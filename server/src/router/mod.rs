@@ -185,10 +185,10 @@ impl Router {
             if self.look_after_control(taken) {
                 continue;
             }
-            if taken < BATCH && !self.stopping && !self.fair.has_waiting() {
+            if taken < BATCH && !self.stopping && !self.fair.goes_on() {
+                let pause = self.fair.pause(self.health.pause(pause));
                 // A damaged slot shows at the next pop.
-                if let Err(error @ (PopError::Truncated | PopError::Closed)) =
-                    self.parts.consumer.wait(self.health.pause(pause))
+                if let Err(error @ (PopError::Truncated | PopError::Closed)) = self.parts.consumer.wait(pause)
                 {
                     self.is_trouble(error);
                 }
@@ -463,6 +463,7 @@ impl Router {
             }
         }
         self.settle(true);
+        self.fair.make_haste();
         let deadline = Instant::now() + DRAIN;
         while self.fair.has_waiting() && Instant::now() < deadline {
             self.end_round();

@@ -12,16 +12,27 @@ const FLOOD_WINDOWS: u64 = 64;
 impl Router {
     /// A round is over: whoever has a backlog has a turn.
     pub(super) fn end_round(&mut self) {
+        if self.fair.has_waiting() {
+            self.fair.at(monotonic_ns());
+        }
         for _ in 0..self.fair.end_round() {
             let Some(slot) = self.fair.next() else { return };
-            let now = monotonic_ns();
-            for _ in 0..self.parts.config.quantum {
+            let began = monotonic_ns();
+            let Some(session) = &mut self.sessions[slot as usize] else { continue };
+            let (records, until) = self.fair.turn(&mut session.share, began);
+            self.parts.counters.router.paced.add(u64::from(records > 0 && until != u64::MAX));
+            let mut now = began;
+            for _ in 0..records {
                 let record = self.sessions[slot as usize].as_mut().and_then(|session| session.share.next());
                 let Some(record) = record else { break };
                 self.carry_on(slot, &record, now);
+                now = monotonic_ns();
+                if now >= until {
+                    break;
+                }
             }
-            if let Some(session) = &self.sessions[slot as usize] {
-                self.fair.back(slot, &session.share);
+            if let Some(session) = &mut self.sessions[slot as usize] {
+                self.fair.back(slot, &mut session.share, began, now);
             }
         }
     }

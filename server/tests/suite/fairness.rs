@@ -22,9 +22,9 @@ const BETWEEN: usize = 512;
 type Passage = (u64, u64);
 
 /// Asks again and again and waits for each answer: how long each took, and its passage.
-fn ask(client: &mut Client) -> (Vec<Duration>, Vec<Passage>) {
+fn ask(client: &mut Client, each: usize) -> (Vec<Duration>, Vec<Passage>) {
     let mut all = (Vec::new(), Vec::new());
-    for _ in 0..EACH {
+    for _ in 0..each {
         let began = Instant::now();
         let ping = client.send(Kind::Ping, "");
         let pushed_ns = monotonic_ns();
@@ -35,9 +35,10 @@ fn ask(client: &mut Client) -> (Vec<Duration>, Vec<Passage>) {
     all
 }
 
-fn ask_all(clients: &mut [Client]) -> (Vec<Duration>, Vec<Passage>) {
+fn ask_all(clients: &mut [Client], each: usize) -> (Vec<Duration>, Vec<Passage>) {
     thread::scope(|scope| {
-        let threads: Vec<_> = clients.iter_mut().map(|client| scope.spawn(|| ask(client))).collect();
+        let threads: Vec<_> =
+            clients.iter_mut().map(|client| scope.spawn(move || ask(client, each))).collect();
         let mut all = (Vec::new(), Vec::new());
         for thread in threads {
             let (took, passages) = thread.join().unwrap();
@@ -119,7 +120,7 @@ fn p99(sorted: &[Duration]) -> Duration {
 fn a_flooder_takes_no_more_than_its_share() {
     let server = TestServer::with(Config { broadcasters: 1, ..config() });
     let mut honest: Vec<_> = (0..HONEST).map(|n| server.client(&format!("honest{n}"))).collect();
-    let (alone, _) = ask_all(&mut honest);
+    let (alone, _) = ask_all(&mut honest, EACH);
     // What the flooder takes besides its share of the server is a processor, like any other busy program.
     let over = AtomicBool::new(false);
     let (busy, _) = thread::scope(|scope| {
@@ -129,7 +130,7 @@ fn a_flooder_takes_no_more_than_its_share() {
                 std::hint::spin_loop();
             }
         });
-        ask_all(&mut honest)
+        ask_all(&mut honest, EACH)
     });
     let (stop, handled_ns) = (AtomicBool::new(false), Mutex::new(Vec::new()));
     let (flooded, passages, thrown_out) = thread::scope(|scope| {
@@ -137,7 +138,7 @@ fn a_flooder_takes_no_more_than_its_share() {
         let _enough = Enough(&stop);
         let before = server.stats().received;
         eventually("a flood", || server.stats().received > before + 10_000);
-        let (took, passages) = ask_all(&mut honest);
+        let (took, passages) = ask_all(&mut honest, EACH);
         stop.store(true, Ordering::Relaxed);
         (took, passages, flooder.join().unwrap())
     });
@@ -167,6 +168,63 @@ fn a_flooder_takes_no_more_than_its_share() {
     let p98 = delays[delays.len() * 98 / 100];
     assert!(p98 <= BETWEEN, "{p98} of the flooder's commands before an honest one");
     assert!(stats.flooded > 0);
+}
+
+/// Obeys the window of the client library, 32 commands, and has all of it under way at any time. Returns how many were
+/// answered.
+fn press(client: &mut Client, stop: &AtomicBool) -> u64 {
+    let (mut answered, mut sent) = (0, 0);
+    while !stop.load(Ordering::Relaxed) || answered < sent {
+        while sent < answered + 32 && !stop.load(Ordering::Relaxed) {
+            client.send(Kind::Ping, "");
+            sent += 1;
+        }
+        let answer = client.read(Duration::from_secs(20)).expect("every command is answered");
+        answered += u64::from(answer.kind == Kind::Ack.wire());
+    }
+    answered
+}
+
+#[test]
+fn who_always_has_a_window_under_way_is_paced_while_others_ask_and_every_command_is_answered() {
+    let rounds = std::env::var("HALYARD_FLOOD_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
+    // A measurement takes some more.
+    let each = if rounds > 1 { 10 * EACH } else { EACH };
+    let server = TestServer::with(Config { broadcasters: 1, ..config() });
+    let mut honest: Vec<_> = (0..HONEST).map(|n| server.client(&format!("honest{n}"))).collect();
+    let mut flooder = server.client("flooder");
+    for round in 0..rounds {
+        // Alternately, so that what else the machine does meets both.
+        let (alone, _) = ask_all(&mut honest, each);
+        let (stop, before, begun) = (AtomicBool::new(false), server.stats().paced, Instant::now());
+        let (flooded, answered) = thread::scope(|scope| {
+            let flooder = scope.spawn(|| press(&mut flooder, &stop));
+            let _enough = Enough(&stop);
+            let mut flooded = Vec::new();
+            // Judged by a period in which others were there: a machine that is too busy for that gets some more.
+            let end = begun + Duration::from_secs(20);
+            while server.stats().paced == before {
+                assert!(Instant::now() < end, "nobody was paced");
+                flooded = ask_all(&mut honest, EACH).0;
+            }
+            if rounds > 1 {
+                flooded = ask_all(&mut honest, each).0;
+            }
+            stop.store(true, Ordering::Relaxed);
+            (flooded, flooder.join().unwrap())
+        });
+        let (p50, stats) = (|sorted: &[Duration]| sorted[sorted.len() / 2], server.stats());
+        println!(
+            "round {round}: honest p50 {:?} alone, {:?} beside a flooder; p99 {:?}, {:?}; the flooder had {answered} answers in {:?}, in {} turns",
+            p50(&alone),
+            p50(&flooded),
+            p99(&alone),
+            p99(&flooded),
+            begun.elapsed(),
+            stats.paced - before
+        );
+        assert_eq!(stats.flooded, 0, "it kept to its window");
+    }
 }
 
 #[test]
