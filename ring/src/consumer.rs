@@ -17,7 +17,7 @@ use crate::slot::{copy_out, copy_out_used};
 use crate::state::State;
 use crate::sync::Ordering;
 use crate::typed::Typed;
-use crate::wait::{Pace, Pacer, Spin, Wait};
+use crate::wait::{Habit, Pace, Pacer, Spin, Wait};
 
 /// The reading end of a ring. It belongs to one thread at a time; it may be sent to another.
 ///
@@ -36,6 +36,8 @@ use crate::wait::{Pace, Pacer, Spin, Wait};
 pub struct Consumer<R: Record> {
     reader: Reader<Typed<R>>,
     wait: Wait,
+    /// How long its sleeps have lasted.
+    habit: Habit,
     grace: Duration,
     /// The claim at the head that is being waited for.
     claimed: Option<Sighting>,
@@ -67,6 +69,7 @@ impl<R: Record> Consumer<R> {
         Self {
             reader,
             wait: Wait::default(),
+            habit: Habit::default(),
             grace,
             claimed: None,
             reaped: Instant::now(),
@@ -173,7 +176,7 @@ impl<R: Record> Consumer<R> {
             Err(PopError::Empty) => {}
             Err(error) => return Err(error),
         }
-        let mut pacer = Pacer::new(self.wait, Some(timeout));
+        let mut pacer = Pacer::new(self.habit.strategy(self.wait), Some(timeout));
         loop {
             let nudges = self.reader.nudges();
             if nudges != self.nudges {
@@ -265,7 +268,8 @@ impl<R: Record> Consumer<R> {
             }
             // A nudge is for `wait`; here it must not keep the thread from sleeping.
             self.nudges = self.reader.nudges();
-            if let Some(spin) = self.pause(pacer.get_or_insert_with(|| Pacer::new(self.wait, timeout)))? {
+            let begin = || Pacer::new(self.habit.strategy(self.wait), timeout);
+            if let Some(spin) = self.pause(pacer.get_or_insert_with(begin))? {
                 return Ok(Some(spin));
             }
         }
@@ -289,7 +293,9 @@ impl<R: Record> Consumer<R> {
             // Counting mode: a token, and a claim at the head: its owner posts for its own record only.
             std::thread::sleep(max.min(Duration::from_millis(1)));
         } else if let Ok(awaited @ (Head::Empty | Head::Claimed(_))) = self.reader.look() {
+            let since = Instant::now();
             self.reader.park(awaited, self.nudges, max);
+            self.habit.slept(self.wait, since.elapsed());
         }
     }
 

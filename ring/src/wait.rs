@@ -27,7 +27,10 @@ enum Discipline {
 /// | [`adaptive`](Self::adaptive) | a few pauses where cores are to spare, then yields for a bounded time, then sleep | everything else; the default |
 ///
 /// Yielding before sleeping is worth its time because waking a thread that sleeps on another core is dear (33 µs on
-/// the virtual machine that this was measured on) while a round of `sched_yield` costs under 1 µs.
+/// the virtual machine that this was measured on) while a round of `sched_yield` costs under 1 µs. Where it is not,
+/// since records are far apart, `adaptive` finds out: after a sleep of 20 times the time that it may yield for (a
+/// millisecond) a consumer yields only a few times before it sleeps, until two sleeps in a row were shorter. So what yields
+/// for nothing is a twentieth of a core at most.
 ///
 /// ```
 /// use halyard_ring::Wait;
@@ -145,6 +148,40 @@ impl FromStr for Wait {
             "block" => Ok(Self::block()),
             "adaptive" => Ok(Self::adaptive()),
             _ => Err(UnknownWait(s.to_owned())),
+        }
+    }
+}
+
+/// How many times as long as it would yield a sleep must last for yielding to be no use.
+const RARE: u32 = 20;
+/// Short sleeps after a long one until a thread yields as long as it may again.
+const TRUST: u8 = 2;
+
+/// Over at the second look at the clock: as few yields as lie between two of them.
+const A_FEW: Duration = Duration::from_nanos(1);
+
+/// What the last sleeps of a thread say about the next wait. Where records are far apart, yielding in front of a sleep
+/// saves nothing and is most of what the thread costs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Habit {
+    /// Short sleeps to come until yielding counts as worth it.
+    distrust: u8,
+}
+
+impl Habit {
+    /// The next wait's strategy: after a long sleep only so few yields that what comes right behind a record needs no
+    /// second wake-up.
+    pub(crate) fn strategy(self, wait: Wait) -> Wait {
+        if self.distrust == 0 { wait } else { wait.yield_for(wait.yield_for.min(A_FEW)) }
+    }
+
+    /// Notes how long a sleep lasted. One short sleep is not enough to trust again: it may have been for the second
+    /// record of a pair.
+    pub(crate) fn slept(&mut self, wait: Wait, time: Duration) {
+        if time >= wait.yield_for.saturating_mul(RARE) {
+            self.distrust = TRUST;
+        } else {
+            self.distrust = self.distrust.saturating_sub(1);
         }
     }
 }
@@ -270,6 +307,27 @@ mod tests {
         assert!((0..20).all(|_| pacer.pace(None) == Pace::Sleep(wait.recheck)));
         let limit = Duration::from_micros(7);
         assert_eq!(pacer.pace(Some(limit)), Pace::Sleep(limit));
+    }
+
+    #[test]
+    fn a_long_sleep_makes_adaptive_sleep_early_until_two_were_short() {
+        let wait = Wait::adaptive().spins(0).yield_for(Duration::from_secs(3600));
+        let (long, short) = (Duration::from_secs(20 * 3600), Duration::from_micros(80));
+        let yields = |habit: Habit| {
+            let mut pacer = Pacer::new(habit.strategy(wait), None);
+            (0..=YIELDS).take_while(|_| pacer.pace(None) == Pace::Look).count()
+        };
+        let (all, few) = (YIELDS as usize + 1, YIELDS as usize);
+        let mut habit = Habit::default();
+        assert_eq!(yields(habit), all, "it goes on");
+        habit.slept(wait, long);
+        assert_eq!(yields(habit), few);
+        habit.slept(wait, short);
+        assert_eq!(yields(habit), few, "the second record of a pair");
+        habit.slept(wait, long);
+        habit.slept(wait, short);
+        habit.slept(wait, short);
+        assert_eq!(yields(habit), all);
     }
 
     #[test]
