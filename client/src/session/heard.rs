@@ -54,6 +54,20 @@ impl Heard {
         }
     }
 
+    /// Whether this text was not heard before; from now on it was.
+    #[inline]
+    pub(crate) fn is_new(&mut self, origin: u64, text: u64) -> bool {
+        if let Some(numbers) = self.lately.get_mut(&origin)
+            && origin != 0
+            && text != 0
+        {
+            return numbers.is_new(text);
+        }
+        let is_new = !self.has(origin, text);
+        self.note(origin, text);
+        is_new
+    }
+
     /// Notes that this text was heard.
     #[inline]
     pub(crate) fn note(&mut self, origin: u64, text: u64) {
@@ -86,6 +100,17 @@ impl Numbers {
             // Its sender has long had it acknowledged.
             Some(_) => true,
         }
+    }
+
+    fn is_new(&mut self, text: u64) -> bool {
+        // What comes in order, as almost everything does.
+        if self.last.checked_add(1) == Some(text) {
+            (self.last, self.seen) = (text, self.seen << 1 | 1);
+            return true;
+        }
+        let is_new = !self.have(text);
+        self.note(text);
+        is_new
     }
 
     fn note(&mut self, text: u64) {
@@ -141,8 +166,9 @@ mod tests {
 
     /// Whether it is new; from now on it is not.
     fn is_new(heard: &mut Heard, origin: u64, text: u64) -> bool {
-        let is_new = !heard.has(origin, text);
-        heard.note(origin, text);
+        let had = heard.has(origin, text);
+        let is_new = heard.is_new(origin, text);
+        assert!(is_new != had && (origin == 0 || text == 0 || heard.has(origin, text)), "{origin} {text}");
         is_new
     }
 

@@ -24,13 +24,15 @@ fn key_of(record: &Record) -> Key {
 }
 
 impl Long {
-    /// Whether the record belongs to a text that was heard before.
+    /// Whether the record belongs to a text that was heard before. Notes a text of one record.
     #[inline]
-    pub(super) fn passes_over(&mut self, record: &Record, heard: &Heard, repeated: &mut u64) -> bool {
+    pub(super) fn passes_over(&mut self, record: &Record, heard: &mut Heard, repeated: &mut u64) -> bool {
         if record.frag > 0 {
             return key_of(record) == self.skipped;
         }
-        let passes = heard.has(record.origin(), record.command);
+        let (origin, text) = (record.origin(), record.command);
+        // A text of one record is whole with it: noted in the same step.
+        let passes = if record.frags == 1 { !heard.is_new(origin, text) } else { heard.has(origin, text) };
         if passes {
             *repeated += 1;
             self.text.clear();
@@ -41,7 +43,8 @@ impl Long {
         passes
     }
 
-    /// Nick and text if this record completes a text; `None` if more is to come.
+    /// Nick and text if this record completes a text; `None` if more is to come. Notes a text of several records.
+    #[inline]
     pub(super) fn gather<'a>(
         &'a mut self,
         record: &'a Record,
@@ -50,7 +53,6 @@ impl Long {
     ) -> Result<Option<(&'a str, &'a str)>, Unusable> {
         if record.frags == 1 {
             self.text.clear();
-            note(heard, record);
             return Ok(Some((checked.nick, checked.text)));
         }
         let key = key_of(record);

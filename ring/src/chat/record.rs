@@ -248,8 +248,9 @@ impl Record {
             let need = if kind == Kind::Welcome { size_of::<WelcomeBody>() } else { size_of::<LostBody>() };
             return if len < need { Err(Bad::Short) } else { Ok(Message { kind, nick: "", text: "" }) };
         }
-        let nick = core::str::from_utf8(&self.body[..nick_len]).map_err(|_| Bad::Utf8)?;
-        let text = core::str::from_utf8(&self.body[nick_len..len]).map_err(|_| Bad::Utf8)?;
+        // Both are UTF-8 if all of it is and a character begins where the nick ends.
+        let body = core::str::from_utf8(&self.body[..len]).map_err(|_| Bad::Utf8)?;
+        let (nick, text) = body.split_at_checked(nick_len).ok_or(Bad::Utf8)?;
         Ok(Message { kind, nick, text })
     }
 
@@ -352,6 +353,12 @@ mod tests {
         assert_eq!(spoil(|r| r.kind = 999), Bad::Kind(999));
         assert_eq!(spoil(|r| r.len = 169), Bad::Length(169));
         assert_eq!(spoil(|r| r.nick_len = 9), Bad::NickLength(9));
+        let split = Record::new(Kind::Say).with_body("", "\u{e9}");
+        assert_eq!(
+            Record { nick_len: 1, ..split }.check().map(|_| ()),
+            Err(Bad::Utf8),
+            "in the middle of a character"
+        );
         assert_eq!(spoil(|r| r.frags = 0), Bad::Fragment(0, 0));
         assert_eq!(spoil(|r| r.frags = 27), Bad::Fragment(0, 27));
         assert_eq!(spoil(|r| r.body[4] = 0xff), Bad::Utf8);

@@ -146,8 +146,7 @@ impl<M: Memory + Clone> Reader<M> {
                 return;
             }
             for offset in 1..window {
-                // For writing: each will be freed.
-                self.memory.prefetch_for_write(self.head.wrapping_add(offset));
+                self.memory.prefetch_to_read(self.head.wrapping_add(offset));
             }
             if self.single {
                 self.ready_to = last.wrapping_add(1);
@@ -190,7 +189,8 @@ impl<M: Memory + Clone> Reader<M> {
     /// The rest of [`look`](Self::look), out of its fast path.
     #[cold]
     fn look_closer(&mut self) -> Look {
-        self.ahead.reset();
+        // Whoever polls comes down to one in a few looks; who takes what is there and comes back later does not begin anew.
+        self.ahead.shrink();
         let look = self.look_at_head();
         if look == Ok(Head::Ready) {
             self.ready_to = self.head.wrapping_add(1);
