@@ -6,7 +6,8 @@
 /// them all at once, make one wait out of many trips of a cache line. But where the two sides are close to each other
 /// the far end of the window is a slot that the other side is about to write, and a look takes the line away from it.
 /// So the window is one slot to begin with, twice as long after each look that found all of it, half as long after
-/// one that did not, and one again after a wait.
+/// one that did not: a consumer that polls an empty ring is soon at one, and one that comes back later to take what is
+/// there does not begin anew. A producer begins anew after a full ring.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
     now: u64,
