@@ -81,6 +81,7 @@ impl RingName {
     }
 
     /// The name that a segment has for a moment, while it is made to take the place of this ring's; see `Ring::renew`.
+    /// If something else has it, a dot and a random number follow.
     ///
     /// # Errors
     /// [`BadRingName`] if it would be too long.

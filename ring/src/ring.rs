@@ -15,7 +15,7 @@ use crate::consumer::Consumer;
 use crate::error::{AttachError, CreateError, OpenError, Tampered};
 use crate::inspect::{Snapshot, snapshot};
 use crate::layout::{LAYOUT_VERSION, MAGIC, STATUS_MAKING, STATUS_READY, Shape};
-use crate::list::remove_dead;
+use crate::list::{remove_dead, remove_names};
 use crate::memory::Memory;
 use crate::name::RingName;
 use crate::options::{Mode, RingKind, RingOptions};
@@ -67,7 +67,7 @@ impl<R: Record> Ring<R> {
     /// [`CreateError::Options`] for impossible options, [`CreateError::Group`] for a group that this process may not give
     /// files to, [`CreateError::Os`] for the rest.
     pub fn create(name: &RingName, options: &RingOptions) -> Result<Self, CreateError> {
-        Self::make(name, name, options)
+        Self::make(name, name, options, |_| Ok(()))
     }
 
     /// Makes a new ring in the place of this one, which its creator has found damaged: the name stands for the old or
@@ -81,31 +81,38 @@ impl<R: Record> Ring<R> {
     /// If this is a heap ring.
     pub fn renew(&self, options: &RingOptions) -> Result<Self, CreateError> {
         let name = self.name.as_ref().expect("a heap ring has no name to be renewed under");
-        let os = |source| CreateError::Os { what: "renew", name: name.segment(), source };
-        let next = name
-            .next()
-            .map_err(|bad| CreateError::Options(format!("no name for the new ring beside {name}: {bad}")))?;
-        // Left by a process that was killed at this very place.
-        remove_dead(&next).map_err(os)?;
-        let is_ours = self.is_current();
-        if !is_ours && segment::exists(name) {
-            return Err(CreateError::Exists { name: name.segment() });
-        }
+        self.place()?;
+        let next = free_next(name)?;
         let options = RingOptions { renewals: self.renewals.saturating_add(1), ..options.clone() };
-        let ring = Self::make(&next, name, &options)?;
-        let moved = ring.region.mapping().map_or(Ok(()), |mapping| mapping.rename(&next, name, is_ours));
-        moved.map(|()| ring).map_err(|source| {
-            let _ = segment::unlink(&next);
-            if source.kind() == io::ErrorKind::AlreadyExists {
-                CreateError::Exists { name: name.segment() }
-            } else {
-                os(source)
-            }
+        Self::make(&next, name, &options, |mapping| {
+            // Looked at again now: making it took a while.
+            let is_ours = self.place()?;
+            mapping.rename(&next, name, is_ours).map_err(|source| match source.kind() {
+                io::ErrorKind::AlreadyExists => CreateError::Exists { name: name.segment() },
+                _ => CreateError::Os { what: "renew", name: name.segment(), source },
+            })
         })
     }
 
-    /// Makes the ring `name` with a segment that is called `segment` for now.
-    fn make(segment: &RingName, name: &RingName, options: &RingOptions) -> Result<Self, CreateError> {
+    /// Whether the name stands for this ring (true), or for nothing.
+    fn place(&self) -> Result<bool, CreateError> {
+        let Some(name) = &self.name else { return Ok(false) };
+        let os = |source| CreateError::Os { what: "look at", name: name.segment(), source };
+        let is_ours = self.is_current().map_err(os)?;
+        if !is_ours && segment::exists(name) {
+            return Err(CreateError::Exists { name: name.segment() });
+        }
+        Ok(is_ours)
+    }
+
+    /// Makes the ring `name` with a segment that is called `segment` until `move_in` gives it the name. That comes before
+    /// the semaphores: whose segment has the name owns theirs, too, and nobody else's are touched.
+    fn make(
+        segment: &RingName,
+        name: &RingName,
+        options: &RingOptions,
+        move_in: impl FnOnce(&Mapping) -> Result<(), CreateError>,
+    ) -> Result<Self, CreateError> {
         let () = Self::CHECK;
         options.check().map_err(CreateError::Options)?;
         let shape = Shape::new(options, size_of::<R>());
@@ -120,11 +127,9 @@ impl<R: Record> Ring<R> {
         })?;
         #[cfg(feature = "faults")]
         crate::faults::pass(crate::faults::Point::HalfCreated);
-        let remove_names = || {
-            let _ = Semaphore::unlink(&name.ready());
-            let _ = Semaphore::unlink(&name.space());
+        move_in(&mapping).inspect_err(|_| {
             let _ = segment::unlink(segment);
-        };
+        })?;
         // Semaphores of that name without a segment are what is left of a segment that somebody removed by hand.
         let [ready, space] = [name.ready(), name.space()].map(|semaphore| {
             let _ = Semaphore::unlink(&semaphore);
@@ -138,7 +143,7 @@ impl<R: Record> Ring<R> {
         let (ready, space) = match (ready, space) {
             (Ok(ready), Ok(space)) => (ready, space),
             (Err((semaphore, source)), _) | (_, Err((semaphore, source))) => {
-                remove_names();
+                remove_names(name);
                 return Err(if source.raw_os_error() == Some(nix::libc::ENOSPC) {
                     CreateError::NoSpace { need: 32, name: semaphore }
                 } else {
@@ -150,7 +155,7 @@ impl<R: Record> Ring<R> {
         let region = Region::mapped(mapping, shape, Barriers::new(asymmetric), ready, space);
         let header = fill(&region, options, asymmetric);
         if region.is_truncated() {
-            remove_names();
+            remove_names(name);
             let source = io::Error::other("another process truncated it meanwhile");
             return Err(CreateError::Os { what: "create", name: name.segment(), source });
         }
@@ -263,7 +268,7 @@ impl<R> Ring<R> {
                 ignore_missing(Semaphore::unlink(&semaphore))?;
             }
         }
-        if mapping.is_named(name) {
+        if mapping.is_named(name)? {
             ignore_missing(segment::unlink(name))?;
         }
         Ok(())
@@ -281,10 +286,12 @@ impl<R> Ring<R> {
     }
 
     /// Whether the name still stands for this very ring: false after [`renew`](Self::renew), and when somebody removed
-    /// it. A system call or two; a heap ring has no name and is always current.
-    #[must_use]
-    pub fn is_current(&self) -> bool {
-        let (Some(name), Some(mapping)) = (&self.name, self.region.mapping()) else { return true };
+    /// it. A system call; a heap ring has no name and is always current.
+    ///
+    /// # Errors
+    /// What the system says if it will not tell. A name that is gone, or stands for something else, is no error.
+    pub fn is_current(&self) -> io::Result<bool> {
+        let (Some(name), Some(mapping)) = (&self.name, self.region.mapping()) else { return Ok(true) };
         mapping.is_named(name)
     }
 
@@ -456,6 +463,20 @@ fn fill(region: &Region, options: &RingOptions, asymmetric: bool) -> Private {
     header.consumer.head.store(options.first, Ordering::Relaxed);
     author.store_half(&words.status, STATUS_READY, Ordering::Release);
     author.finish()
+}
+
+/// A name for a segment that is to take the place of `name`'s: what is there under the usual one and is not a dead
+/// process's is left alone, and another one is taken, which nobody can have guessed.
+fn free_next(name: &RingName) -> Result<RingName, CreateError> {
+    let bad = |why| CreateError::Options(format!("no name for the new ring beside {name}: {why}"));
+    let next = name.next().map_err(bad)?;
+    // Left by a process that was killed at this very place; or somebody put a pipe there.
+    let _ = remove_dead(&next);
+    if !segment::exists(&next) {
+        return Ok(next);
+    }
+    let number = RandomState::new().hash_one(monotonic_ns());
+    RingName::new(&format!("{next}.{number:016x}")).map_err(bad)
 }
 
 fn ignore_missing(result: io::Result<()>) -> io::Result<()> {

@@ -136,9 +136,14 @@ impl Mapping {
         self.map.len()
     }
 
-    /// Whether the name still stands for this very file.
-    pub(crate) fn is_named(&self, name: &RingName) -> bool {
-        open_file(name, OFlag::O_RDONLY).and_then(|file| FileId::of(&file)).is_ok_and(|id| id == self.file)
+    /// Whether the name still stands for this very file. Asks for no descriptor: the answer must not be "no" where only
+    /// those have run out.
+    pub(crate) fn is_named(&self, name: &RingName) -> io::Result<bool> {
+        match std::fs::symlink_metadata(path(name)) {
+            Ok(found) => Ok(FileId::from(&found) == self.file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -383,8 +383,13 @@ fn connected_to(name: &RingName) -> Vec<ProcessId> {
 /// Removes what a server left that was killed while it made its control ring anew.
 fn remove_half_made(server: &ServerName) {
     let Ok(next) = control_ring(server).next() else { return };
-    if let Err(error) = remove_dead(&next) {
-        tracing::warn!(ring = next.as_str(), %error, "not removed");
+    let is_next = |name: &RingName| {
+        name.as_str().strip_prefix(next.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    for left in list_names().unwrap_or_default().iter().filter(|name| is_next(name)) {
+        if let Err(error) = remove_dead(left) {
+            tracing::warn!(ring = left.as_str(), %error, "not removed");
+        }
     }
 }
 

@@ -120,7 +120,7 @@ impl Reply {
     /// then has to [attach](Self::attach) to it. Some system calls.
     pub(super) fn look_again(&self) -> bool {
         let mut control = self.control();
-        if control.is_current() {
+        if control.is_current().unwrap_or(true) {
             return false;
         }
         // What cannot be opened is damaged already: there will be another one.

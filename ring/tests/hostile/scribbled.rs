@@ -5,6 +5,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 
 use halyard_ring::guards::{self, Guard};
 use halyard_ring::{PopError, PushError, Ring, RingOptions, Tampered};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::child::{Child, Name, hear, say};
 
@@ -180,7 +181,7 @@ fn a_renewed_ring_takes_the_place_of_the_old_one_at_once() {
     let mut producer = old.producer().unwrap();
     old.close();
     let new = old.renew(&RingOptions::mpsc(16)).unwrap();
-    assert!(!old.is_current() && new.is_current());
+    assert!(!old.is_current().unwrap() && new.is_current().unwrap());
     assert_eq!(producer.try_push(1), Err(PushError::Closed(1)));
     let found = Ring::<u64>::open(&name.0).unwrap();
     assert_eq!(found.capacity(), 16);
@@ -188,7 +189,7 @@ fn a_renewed_ring_takes_the_place_of_the_old_one_at_once() {
     assert_eq!(new.consumer().unwrap().try_pop(), Ok(2));
     // The old one has no names to remove any more; the new one's are all there is.
     old.unlink().unwrap();
-    assert!(new.is_current());
+    assert!(new.is_current().unwrap());
     new.unlink().unwrap();
     let left = fs::read_dir("/dev/shm")
         .unwrap()
@@ -198,9 +199,50 @@ fn a_renewed_ring_takes_the_place_of_the_old_one_at_once() {
     let other = Ring::<u64>::create(&name.0, &RingOptions::mpsc(32)).unwrap();
     let files = name.paths().map(|path| inode(&path));
     assert!(matches!(new.renew(&RingOptions::mpsc(8)), Err(halyard_ring::CreateError::Exists { .. })));
-    assert!(other.is_current());
+    assert!(other.is_current().unwrap());
     assert_eq!(name.paths().map(|path| inode(&path)), files, "nothing of it was touched");
     assert!(Ring::<u64>::open(&name.0).is_ok_and(|found| found.capacity() == 32));
+}
+
+#[test]
+fn who_sits_on_the_name_of_the_next_ring_does_not_keep_it_from_being_made() {
+    let name = Name::new();
+    let mut ring = Ring::<u64>::create(&name.0, &RingOptions::mpsc(8)).unwrap();
+    // The living, then a pipe.
+    let squatter = Ring::<u64>::create(&name.0.next().unwrap(), &RingOptions::mpsc(8)).unwrap();
+    ring = ring.renew(&RingOptions::mpsc(16)).unwrap();
+    assert!(ring.is_current().unwrap() && squatter.is_current().unwrap());
+    squatter.unlink().unwrap();
+    let pipe = format!("/dev/shm{}", name.0.next().unwrap().segment());
+    nix::unistd::mkfifo(pipe.as_str(), nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    let renewed = ring.renew(&RingOptions::mpsc(32));
+    fs::remove_file(&pipe).unwrap();
+    assert!(renewed.unwrap().is_current().unwrap());
+    assert_eq!(Ring::<u64>::open(&name.0).unwrap().capacity(), 32);
+    let left = halyard_ring::list_names().unwrap();
+    assert_eq!(left.iter().filter(|left| left.as_str().starts_with(name.0.as_str())).count(), 1);
+}
+
+/// In a process of its own: nothing can be opened there for a while.
+pub(crate) fn starve(words: &[String]) {
+    let name = halyard_ring::RingName::new(&words[0]).unwrap();
+    let ring = Ring::<u64>::create(&name, &RingOptions::mpsc(8)).unwrap();
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 0, hard).unwrap();
+    let (is_current, renewed) = (ring.is_current(), ring.renew(&RingOptions::mpsc(16)));
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+    assert!(is_current.unwrap());
+    assert!(matches!(renewed, Err(halyard_ring::CreateError::Os { .. })), "{renewed:?}");
+    assert!(ring.renew(&RingOptions::mpsc(16)).unwrap().is_current().unwrap());
+    say("renewed");
+}
+
+#[test]
+fn a_process_without_descriptors_does_not_take_its_ring_for_another_ones() {
+    let name = Name::new();
+    let child = Child::start("starved", &[&name]);
+    child.expect("renewed");
+    child.finish();
 }
 
 fn inode(path: &str) -> u64 {

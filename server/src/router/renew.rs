@@ -195,7 +195,9 @@ impl Router {
                         Err(error) => tracing::error!(%error, "the new control ring was damaged at once"),
                     }
                 }
-                Err(error @ CreateError::Exists { .. }) => {
+                // That anything sits on another name says nothing about the server's own.
+                Err(CreateError::Exists { name }) if old.name().is_some_and(|own| own.segment() == name) => {
+                    let error = CreateError::Exists { name };
                     tracing::error!(%error, "another server has the name: this one stops");
                     break;
                 }
