@@ -26,6 +26,10 @@ const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_mi
 /// How long one of these looks may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// For so long a control ring that makes no sense is taken for a damaged one, of which its server makes a new one. After
+/// that it is another version's.
+const NONSENSE: Duration = Duration::from_secs(10);
+
 /// One connection with its receiver thread.
 struct Link {
     sender: Sender,
@@ -70,7 +74,7 @@ fn listen(core: &Core, mut receiver: Receiver, stop: &AtomicBool) -> Receiver {
         }
     }
     // What lies in the ring was delivered, and its sender may know that already.
-    while let Ok(Some(())) = receiver.recv_with(Duration::ZERO, |delivery| core.take(delivery)) {}
+    receiver.drain(|delivery| core.take(delivery));
     if let Some(gap) = receiver.missing_at_the_end() {
         core.take(Event::Gap(gap));
     }
@@ -212,6 +216,7 @@ fn reconnect(
 ) -> Result<Option<Link>, ConnectError> {
     let began = Instant::now();
     let mut pause = LOOK.0;
+    let mut nonsense_since = None;
     loop {
         let options = core.options.clone().with_nick(core.home.nick());
         let error = match session::resume(&options.connect_timeout(LOOK_TIMEOUT), &mut past) {
@@ -224,7 +229,15 @@ fn reconnect(
                 event.into_iter().for_each(|event| core.events.push_always(event));
                 return Link::start(core, sender, receiver).map(Some).map_err(ConnectError::Thread);
             }
-            Err(error) if error.is_temporary() => error,
+            Err(error) if error.is_temporary() => {
+                nonsense_since = None;
+                error
+            }
+            Err(error @ (ConnectError::ControlRing(_) | ConnectError::Schema { .. }))
+                if nonsense_since.get_or_insert_with(Instant::now).elapsed() < NONSENSE =>
+            {
+                error
+            }
             Err(error) => return Err(error),
         };
         if limit.is_some_and(|limit| began.elapsed() >= limit) {

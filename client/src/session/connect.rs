@@ -70,9 +70,6 @@ fn attempt(
         return Err(ConnectError::NickInvalid { nick: nick.to_owned(), why });
     }
     let (control, creator) = open_control(options, deadline)?;
-    if control.schema() != SCHEMA {
-        return Err(ConnectError::Schema { found: control.schema() });
-    }
     let mut producer = control.producer().map_err(|error| match error {
         AttachError::OwnersFull { .. } => ConnectError::ServerFull { text: error.to_string() },
         AttachError::Closed => ConnectError::NoServer { server: options.server.clone() },
@@ -138,7 +135,10 @@ fn open_control(
                 return Err(no_access(ring.belonging()).unwrap_or_else(no_server));
             }
             Ok(ring) => match ring.creator() {
-                Some(creator) if creator.is_alive() && !ring.is_closed() => return Ok((ring, creator)),
+                Some(creator) if creator.is_alive() && !ring.is_closed() => match ring.schema() {
+                    SCHEMA => return Ok((ring, creator)),
+                    found => Some(ConnectError::Schema { found }),
+                },
                 // The server is going; or somebody has overwritten it or closed it, and there will be a new one.
                 _ if Instant::now() >= patience => return Err(no_server()),
                 _ => None,
@@ -157,10 +157,10 @@ fn open_control(
             // The ring of a dead server is being removed, or replaced, this very moment: some of its names are gone.
             Err(_) if !holder_lives(&options.server) => return Err(no_server()),
             // Or that of a living one was damaged, or is another version's.
-            Err(error) => Some(error),
+            Err(error) => Some(ConnectError::ControlRing(error)),
         };
         match error {
-            Some(error) if Instant::now() >= patience => return Err(ConnectError::ControlRing(error)),
+            Some(error) if Instant::now() >= patience => return Err(error),
             _ => std::thread::sleep(STARTING),
         }
     }

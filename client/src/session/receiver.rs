@@ -39,7 +39,7 @@ pub struct Receiver {
     /// This client's own: see [`Past`](super::Past).
     origin: u64,
     heard: Heard,
-    /// The reply ring of the session before, until this client is in its room again.
+    /// The reply ring of the session before, until this client is in its room again, or was refused there.
     former: Option<Arc<Reply>>,
     repeated: u64,
     silence: Silence,
@@ -143,6 +143,11 @@ impl Receiver {
         assert_eq!(self.silence.look(late, beat), Some(true));
     }
 
+    #[cfg(test)]
+    pub(super) fn comes_from(&mut self, former: Arc<Reply>) {
+        self.former = Some(former);
+    }
+
     pub(super) fn origin(&self) -> u64 {
         self.origin
     }
@@ -225,6 +230,20 @@ impl Receiver {
                 }
                 Waited::Silence(false) => return Ok(Some(each(Event::ServerBack))),
                 Waited::Lost(gap) => return Ok(Some(each(Event::Gap(gap)))),
+            }
+        }
+    }
+
+    /// Hands over what lies in the ring, to the last record, however much of it says nothing by itself. For the end of a
+    /// session, when nobody looks again.
+    pub(crate) fn drain(&mut self, mut each: impl FnMut(Delivery<'_>)) {
+        // As many as a full ring has: a writer that goes on for ever does not hold the end up for ever.
+        let mut nothings = self.reply.ring().capacity();
+        loop {
+            match self.step() {
+                Ok(Step::Event(event)) => each(event),
+                Ok(Step::Nothing) if nothings > 0 => nothings -= 1,
+                Ok(Step::Nothing | Step::Empty) | Err(_) => return,
             }
         }
     }
@@ -410,6 +429,10 @@ impl Receiver {
                 None => unusable(record, Fault::Meaning),
                 Some(code) => {
                     reply.note_answer(record.command);
+                    if reply.last_join() == record.command {
+                        // It is not on its way back to that room any more.
+                        *former = None;
+                    }
                     let refusal = Refusal { code, text: checked.text };
                     Event::Answer(Answer { command: record.command, result: Err(refusal) })
                 }

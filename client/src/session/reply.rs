@@ -34,6 +34,8 @@ pub(crate) struct Reply {
     process: Watch,
     /// The highest number of a command that was answered. HELLO was number 1.
     answered: AtomicU64,
+    /// The number of the last JOIN that was sent; 0 before.
+    last_join: AtomicU64,
 }
 
 impl Reply {
@@ -78,6 +80,7 @@ impl Reply {
             creator,
             process,
             answered: AtomicU64::new(1),
+            last_join: AtomicU64::new(0),
         }
     }
 
@@ -149,6 +152,16 @@ impl Reply {
     /// The highest number of a command that was answered.
     pub(super) fn answered(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
+    }
+
+    /// The sender is about to send a JOIN. Its answer comes after it through both rings, so no order is needed here.
+    pub(super) fn note_join(&self, command: u64) {
+        self.last_join.store(command, Ordering::Relaxed);
+    }
+
+    /// The number of the last JOIN that was sent; 0 before.
+    pub(super) fn last_join(&self) -> u64 {
+        self.last_join.load(Ordering::Relaxed)
     }
 
     /// How long ago the server last stamped its heartbeat.

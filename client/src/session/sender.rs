@@ -328,6 +328,9 @@ impl Sender {
         command: &Command<T>,
         flag: u16,
     ) -> Result<Pushed, SendError> {
+        if matches!(command, Command::Join { .. }) {
+            self.reply.note_join(number);
+        }
         if flag & flags::RETRY == 0 && !matches!(command, Command::Quit) {
             self.await_window(number)?;
         }

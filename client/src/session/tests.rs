@@ -3,14 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use halyard_ring::chat::{ErrorCode, Kind, LeaveReason, LostBody, Record, WelcomeBody, flags, fragments};
-use halyard_ring::{Consumer, Producer};
+use halyard_ring::chat::{
+    ErrorCode, Kind, LeaveReason, LostBody, Record, SCHEMA, ServerName, WelcomeBody, control_ring, flags,
+    fragments,
+};
+use halyard_ring::{Consumer, Producer, Ring, RingOptions};
 
 use super::reply::Reply;
 use super::{Receiver, Sender, hostile};
 use crate::command::Command;
-use crate::error::SendError;
+use crate::error::{ConnectError, SendError};
 use crate::event::{Event, Fault, Gap, Loss, Lost, Unusable};
+use crate::options::ClientOptions;
 
 /// Plays the server: numbers the records and writes them into the reply ring.
 struct Server {
@@ -103,6 +107,54 @@ fn a_server_that_says_nothing_without_end_does_not_hold_a_look_for_ever() {
     server.say(501, "at last", |_| true);
     let pauses = (0..1000).take_while(|_| next(&mut receiver) == "nothing").count();
     assert!((5..=20).contains(&pauses), "{pauses} looks came back before the one event");
+}
+
+#[test]
+fn what_lies_in_the_ring_at_the_end_is_delivered_however_much_says_nothing() {
+    let hostile::Session { server: producer, sender: _sender, mut receiver, reply } = hostile::session(1024);
+    let commands = reply.control().consumer().unwrap();
+    let mut server = Server { producer, commands, reply, next: 2 };
+    for seq in 1..=500 {
+        server.say(seq, &"x".repeat(400), |index| index == 0);
+        server.next -= 2;
+    }
+    server.say(501, "at last", |_| true);
+    let mut heard = Vec::new();
+    receiver.drain(|event| heard.extend(matches!(event, Event::Message(_)).then_some(())));
+    assert_eq!(heard.len(), 1);
+}
+
+#[test]
+fn a_client_that_is_refused_its_room_is_on_its_way_no_longer() {
+    let (mut server, mut sender, mut receiver) = session();
+    let former = Arc::new(Reply::heap(16));
+    receiver.comes_from(Arc::clone(&former));
+    let ping = sender.ping().unwrap();
+    let join = sender.join("lobby").unwrap();
+    for (command, code, holders) in [(ping, ErrorCode::TooFast, 2), (join, ErrorCode::RoomFull, 1)] {
+        let mut error = Record::new(Kind::Error);
+        (error.code, error.command) = (code.wire(), command);
+        server.send(error);
+        assert_eq!(next(&mut receiver), format!("answer {command} false"));
+        assert_eq!(Arc::strong_count(&former), holders, "{code:?}");
+    }
+}
+
+#[test]
+fn a_control_ring_whose_schema_was_overwritten_is_looked_at_again() {
+    let server = ServerName::new(&format!("schema-{}", std::process::id())).unwrap();
+    let name = control_ring(&server);
+    let damaged = Ring::<Record>::create(&name, &RingOptions::mpsc(16).schema(SCHEMA + 1)).unwrap();
+    let anew = std::thread::spawn(move || {
+        // The client is to find the damaged one first.
+        std::thread::sleep(Duration::from_millis(100));
+        damaged.renew(&RingOptions::mpsc(16).schema(SCHEMA)).unwrap()
+    });
+    let options = ClientOptions::new(server, "ann").connect_timeout(Duration::from_secs(2));
+    let found = super::connect(&options);
+    anew.join().unwrap().unlink().unwrap();
+    // There is nobody behind it to answer.
+    assert!(matches!(found, Err(ConnectError::NoAnswer { .. })), "{:?}", found.err());
 }
 
 #[test]
