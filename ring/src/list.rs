@@ -86,7 +86,7 @@ pub fn remove_dead(name: &RingName) -> io::Result<Removal> {
 }
 
 /// Removes all of a ring's names, the segment's last. What is gone already is no error.
-fn remove_names(name: &RingName) -> io::Result<()> {
+pub(crate) fn remove_names(name: &RingName) -> io::Result<()> {
     let semaphores = [name.ready(), name.space()].map(|semaphore| Semaphore::unlink(&semaphore));
     let is_failure =
         |result: &io::Result<()>| result.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::NotFound);

@@ -143,7 +143,7 @@ impl<R: Record> Ring<R> {
         let (ready, space) = match (ready, space) {
             (Ok(ready), Ok(space)) => (ready, space),
             (Err((semaphore, source)), _) | (_, Err((semaphore, source))) => {
-                remove_names(name);
+                let _ = remove_names(name);
                 return Err(if source.raw_os_error() == Some(nix::libc::ENOSPC) {
                     CreateError::NoSpace { need: 32, name: semaphore }
                 } else {
@@ -155,7 +155,7 @@ impl<R: Record> Ring<R> {
         let region = Region::mapped(mapping, shape, Barriers::new(asymmetric), ready, space);
         let header = fill(&region, options, asymmetric);
         if region.is_truncated() {
-            remove_names(name);
+            let _ = remove_names(name);
             let source = io::Error::other("another process truncated it meanwhile");
             return Err(CreateError::Os { what: "create", name: name.segment(), source });
         }
