@@ -154,9 +154,9 @@ impl Reply {
         self.answered.load(Ordering::Relaxed)
     }
 
-    /// The sender is about to send a JOIN. Its answer comes after it through both rings, so no order is needed here.
+    /// The sender is about to send a JOIN, perhaps again. Its answer comes after it through both rings, so no order is needed here.
     pub(super) fn note_join(&self, command: u64) {
-        self.last_join.store(command, Ordering::Relaxed);
+        self.last_join.fetch_max(command, Ordering::Relaxed);
     }
 
     /// The number of the last JOIN that was sent; 0 before.

@@ -150,7 +150,7 @@ fn a_control_ring_whose_schema_was_overwritten_is_looked_at_again() {
         std::thread::sleep(Duration::from_millis(100));
         damaged.renew(&RingOptions::mpsc(16).schema(SCHEMA)).unwrap()
     });
-    let options = ClientOptions::new(server, "ann").connect_timeout(Duration::from_secs(2));
+    let options = ClientOptions::new(server, "ann").connect_timeout(Duration::from_secs(5));
     let found = super::connect(&options);
     anew.join().unwrap().unlink().unwrap();
     // There is nobody behind it to answer.
