@@ -1,5 +1,6 @@
 //! The open loop: messages at a given rate, measured from when each was due to be said.
 
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,21 +35,18 @@ pub(super) fn open_loop(
     let own = std::process::id();
     let begun = Instant::now();
     let (server_before, own_before) = (usage::cpu(server)?, usage::cpu(own)?);
-    let (whole, heard) = thread::scope(|scope| {
-        let receiver = scope.spawn(|| hear(receiver, pace));
-        let sender = scope.spawn(|| {
-            precise_timers();
-            for index in 0..pace.messages {
-                interrupt::check()?;
-                pace.sleep_until(index);
-                sender.say(text).doing("saying a message")?;
-            }
-            Ok(())
-        });
-        let said = sender.join().expect("the sender does not panic");
-        let heard = receiver.join().expect("the receiver does not panic");
-        said.and(heard)
-    })?;
+    // What one side suffers from the other's failure would hide what happened: the first failure counts.
+    let failure = OnceLock::new();
+    let heard = thread::scope(|scope| {
+        let receiver = scope.spawn(|| hear(receiver, pace, &failure).map_err(|why| failure.set(why)).ok());
+        let sender = scope.spawn(|| say(sender, pace, text, &failure).map_err(|why| failure.set(why)).ok());
+        sender.join().expect("the sender does not panic");
+        receiver.join().expect("the receiver does not panic")
+    });
+    let (whole, heard) = match (failure.into_inner(), heard) {
+        (Some(why), _) => return Err(why),
+        (None, heard) => heard.expect("without a failure everything was heard"),
+    };
     let elapsed = begun.elapsed();
     Ok(Opened {
         whole,
@@ -58,7 +56,24 @@ pub(super) fn open_loop(
     })
 }
 
-fn hear(receiver: &mut Receiver, pace: Pace) -> Result<(Histogram<u64>, Heard), Failure> {
+fn say(sender: &mut Sender, pace: Pace, text: &str, failure: &OnceLock<Failure>) -> Result<(), Failure> {
+    precise_timers();
+    for index in 0..pace.messages {
+        interrupt::check()?;
+        if failure.get().is_some() {
+            break;
+        }
+        pace.sleep_until(index);
+        sender.say(text).doing("saying a message")?;
+    }
+    Ok(())
+}
+
+fn hear(
+    receiver: &mut Receiver,
+    pace: Pace,
+    failure: &OnceLock<Failure>,
+) -> Result<(Histogram<u64>, Heard), Failure> {
     let mut whole = figures::histogram();
     let mut heard = Heard::new();
     let mut messages = 0;
@@ -90,7 +105,7 @@ fn hear(receiver: &mut Receiver, pace: Pace) -> Result<(Histogram<u64>, Heard), 
             }
             None => {
                 silent += step;
-                if silent > PATIENCE {
+                if silent > PATIENCE || failure.get().is_some() {
                     return Err(Failure::broke("waiting for a message", "none came"));
                 }
             }
