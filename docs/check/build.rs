@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 fn main() {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // Asked now: what was compiled in is another place if the clone has moved since.
+    let top = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where")).join("../..");
     let mut pages = vec![top.join("README.md"), top.join("CONTRIBUTING.md")];
     walk(&top.join("docs"), &mut pages);
     pages.sort();

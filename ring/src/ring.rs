@@ -71,8 +71,9 @@ impl<R: Record> Ring<R> {
     }
 
     /// Makes a new ring in the place of this one, which its creator has found damaged: the name stands for the old or
-    /// the new one at every moment, never for none, and never for somebody else's. Who has the old one open keeps it;
-    /// [`is_current`](Self::is_current) tells. Then close the old one, so that its users look.
+    /// the new one at every moment. Who has the old one open keeps it; [`is_current`](Self::is_current) tells. Then close
+    /// the old one, so that its users look. If this fails after the new one has taken the name, since its semaphores
+    /// cannot be made, the name stands for none until this is called again.
     ///
     /// # Errors
     /// As [`create`](Self::create): [`CreateError::Exists`] if the name stands for another ring by now.

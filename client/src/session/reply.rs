@@ -154,7 +154,8 @@ impl Reply {
         self.answered.load(Ordering::Relaxed)
     }
 
-    /// The sender is about to send a JOIN, perhaps again. Its answer comes after it through both rings, so no order is needed here.
+    /// The sender is about to send a JOIN, perhaps again. Its answer comes after it through both rings, so no order is
+    /// needed here.
     pub(super) fn note_join(&self, command: u64) {
         self.last_join.fetch_max(command, Ordering::Relaxed);
     }
