@@ -19,8 +19,10 @@ fn membarrier(command: libc::c_int) -> bool {
     unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
 }
 
-/// Whether this process takes part in other processes' barriers; registers it when asked first.
-pub(crate) fn is_registered() -> bool {
+/// Whether this process takes part in other processes' barriers, so that its publishers go without a fence; registers
+/// it when asked first.
+#[must_use]
+pub fn is_registered() -> bool {
     static REGISTERED: Remembered = Remembered::new();
     REGISTERED.get(|| u64::from(membarrier(libc::MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED))) != 0
 }

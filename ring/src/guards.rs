@@ -25,13 +25,6 @@ pub fn take_out(guard: Guard) {
     OUT.fetch_or(guard as u32, Ordering::Relaxed);
 }
 
-/// Whether publishers of this process go without a fence, since sleepers call `membarrier` for them.
-#[cfg(not(loom))]
-#[must_use]
-pub fn has_membarrier() -> bool {
-    crate::barrier::is_registered()
-}
-
 /// Whether the guard is where it belongs.
 #[must_use]
 pub fn is_in(guard: Guard) -> bool {

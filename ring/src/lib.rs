@@ -121,6 +121,10 @@ pub use {
     wait::{UnknownWait, Wait},
 };
 
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub use barrier::is_registered as has_membarrier;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// What a ring can carry: any plain type without padding, pointers or forbidden bit patterns.

@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::broadcaster::INBOX;
+use crate::job::INBOX;
 
 /// The counters. The router gives them out, the broadcasters count down.
 pub(crate) struct InFlight {

@@ -5,6 +5,9 @@ use core::mem::offset_of;
 use halyard_ring::chat::Record;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
+/// Jobs that one inbox holds.
+pub(crate) const INBOX: u32 = 1024;
+
 /// No slot.
 pub(crate) const NONE: u32 = u32::MAX;
 

@@ -54,6 +54,8 @@ mod inflight;
 #[cfg(not(loom))]
 mod job;
 #[cfg(not(loom))]
+mod leftovers;
+#[cfg(not(loom))]
 mod liveness;
 #[cfg(not(loom))]
 mod notice;

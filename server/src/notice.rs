@@ -1,14 +1,12 @@
 //! What other threads tell the router.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use std::sync::Arc;
-
-use halyard_ring::chat::LeaveReason;
+use halyard_ring::chat::{ErrorCode, LeaveReason, Record};
+use halyard_ring::{ProcessId, Producer, Ring};
 
 use crate::control::Control;
-use crate::steward::Opened;
 
 /// Something that the router should know.
 pub(crate) enum Notice {
@@ -18,6 +16,29 @@ pub(crate) enum Notice {
     Gone(u32, LeaveReason),
     /// The server is to stop.
     Stop,
+}
+
+/// A HELLO's reply ring, open.
+pub(crate) struct Reply {
+    pub(crate) ring: Ring<Record>,
+    pub(crate) producer: Producer<Record>,
+    pub(crate) process: ProcessId,
+}
+
+/// What came of opening a reply ring.
+pub(crate) enum Outcome {
+    /// It can be used.
+    Usable(Reply),
+    /// It can be written to, but not for a session; the text says why.
+    Unfit(Reply, ErrorCode, String),
+    /// It cannot be written to, so nobody can be told why.
+    Unreachable(String),
+}
+
+/// What the steward answers to [`Chore::Open`](crate::steward::Chore::Open).
+pub(crate) struct Opened {
+    pub(crate) hello: Record,
+    pub(crate) outcome: Outcome,
 }
 
 /// The router's second way in. The control ring's consumer waits for both: every notice nudges it.

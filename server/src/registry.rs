@@ -12,7 +12,7 @@ use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteG
 use halyard_ring::chat::Record;
 use halyard_ring::{ProcessId, Ring};
 
-use crate::broadcaster::Overflow;
+use crate::spill::Overflow;
 
 /// What stays the same for a client's whole session.
 pub(crate) struct Client {

@@ -1,12 +1,22 @@
-//! The memory in which records wait for slow clients: one bound for all of them together.
+//! Records that wait for slow clients: what a client may choose, and the memory, with one bound for all of them together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use halyard_ring::chat::Record;
+use halyard_ring::chat::{OverflowPolicy, Record};
 
 /// What one waiting record is counted as, bytes.
 const RECORD: u64 = size_of::<Record>() as u64;
+
+/// What a client chose for when its ring is full, within the server's limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Overflow {
+    pub(crate) policy: OverflowPolicy,
+    /// Block: how long a record may wait, nanoseconds.
+    pub(crate) wait_ns: u64,
+    /// Block and spill: how many records may wait.
+    pub(crate) records: u32,
+}
 
 /// The bytes that records waiting for all clients may take.
 #[derive(Debug)]

@@ -8,12 +8,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use halyard_ring::chat::{ErrorCode, Record, RingRole, SCHEMA, ServerName, parse_ring_name};
-use halyard_ring::{ProcessId, Producer, Ring, RingKind, RingName};
+use halyard_ring::{Ring, RingKind, RingName};
 
 use crate::config::REPLY_CAPACITY_MIN;
-use crate::notice::{Notice, Notices};
+use crate::leftovers::remove_dead_replies;
+use crate::notice::{Notice, Notices, Opened, Outcome, Reply};
 use crate::resources::Resources;
-use crate::server::remove_dead_replies;
 use crate::wire::{error_text, hello_parts};
 
 /// Something for the steward to do.
@@ -29,29 +29,6 @@ pub(crate) enum Chore {
     Remove(Ring<Record>),
     /// Append a line to the audit file.
     Audit(String),
-}
-
-/// A HELLO's reply ring, open.
-pub(crate) struct Reply {
-    pub(crate) ring: Ring<Record>,
-    pub(crate) producer: Producer<Record>,
-    pub(crate) process: ProcessId,
-}
-
-/// What came of opening a reply ring.
-pub(crate) enum Outcome {
-    /// It can be used.
-    Usable(Reply),
-    /// It can be written to, but not for a session; the text says why.
-    Unfit(Reply, ErrorCode, String),
-    /// It cannot be written to, so nobody can be told why.
-    Unreachable(String),
-}
-
-/// The answer to [`Chore::Open`].
-pub(crate) struct Opened {
-    pub(crate) hello: Record,
-    pub(crate) outcome: Outcome,
 }
 
 /// How often the rings of clients are removed that died before this server knew of them: no session's end does it.

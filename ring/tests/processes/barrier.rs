@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use halyard_ring::guards::{self, Guard};
-use halyard_ring::{PopError, Producer, Ring, RingName, RingOptions, Wait, cpus, pin_to};
+use halyard_ring::{PopError, Producer, Ring, RingName, RingOptions, Wait, cpus, has_membarrier, pin_to};
 
 use crate::child::{Child, LIMIT, Name, say, sleepers};
 use crate::roles::deep_sleep;
@@ -115,7 +115,7 @@ fn a_sleeper_misses_no_record_of_a_publisher_without_a_fence() {
 
 #[test]
 fn without_the_fence_that_sleepers_pay_for_a_wake_up_is_lost() {
-    if cpus().len() < 2 || !guards::has_membarrier() {
+    if cpus().len() < 2 || !has_membarrier() {
         eprintln!("not tested: it takes two processors and membarrier");
         return;
     }

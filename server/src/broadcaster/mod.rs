@@ -29,11 +29,9 @@ use crate::steward::Chore;
 use crate::wire::error_record;
 
 pub(crate) use desk::Desk;
-pub(crate) use outlet::{Arrival, Overflow};
+pub(crate) use outlet::Arrival;
 use outlet::{Fate, Origin, Outlet, Settled};
 
-/// Jobs that one inbox holds.
-pub(crate) const INBOX: u32 = 1024;
 /// How often clients for which something waits are looked after.
 const POLL: Duration = Duration::from_micros(500);
 /// How long an idle broadcaster sleeps when nothing waits for anyone: jobs and nudges wake it.

@@ -22,21 +22,11 @@ use halyard_ring::{Producer, PushError, Ring};
 use super::answers::Answers;
 use super::lost::Lost;
 use crate::audit::{Auditor, Line};
-use crate::spill::{Pool, Waiting};
+use crate::spill::{Overflow, Pool, Waiting};
 use crate::stats::BroadcasterCounters;
 use crate::wire::error_record;
 pub(crate) use fate::{Fate, Origin, Settled};
 use series::Series;
-
-/// What a client chose for when its ring is full, within the server's limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Overflow {
-    pub(crate) policy: OverflowPolicy,
-    /// Block: how long a record may wait, nanoseconds.
-    pub(crate) wait_ns: u64,
-    /// Block and spill: how many records may wait.
-    pub(crate) records: u32,
-}
 
 /// How long a removed client has to make room for its last record.
 const LINGER: Duration = Duration::from_millis(500);

@@ -13,11 +13,13 @@ use super::Router;
 use super::fair::Share;
 use super::session::{Long, Session, Window};
 use crate::audit::Line;
-use crate::broadcaster::{Arrival, Overflow};
+use crate::broadcaster::Arrival;
 use crate::history::ANSWER_RECORDS;
 use crate::job::Op;
+use crate::notice::{Opened, Outcome, Reply};
 use crate::registry::Client;
-use crate::steward::{Chore, Opened, Outcome, Reply};
+use crate::spill::Overflow;
+use crate::steward::Chore;
 use crate::wire::{error_text, hello_parts, refusal};
 
 /// What became of a HELLO, by reply ring and nonce.

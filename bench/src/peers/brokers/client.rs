@@ -5,13 +5,13 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::Broker;
-use super::process::Address;
 use super::wire::{Frame, Look, PONG};
 use crate::failure::{Failure, While as _};
 use crate::interrupt;
@@ -20,6 +20,14 @@ use crate::interrupt;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes that are read at a time.
 const BUFFER: usize = 32 * 1024;
+
+/// Where a broker listens.
+#[derive(Clone, Debug)]
+pub(super) enum Address {
+    Socket(PathBuf),
+    /// On the loopback interface.
+    Port(u16),
+}
 
 /// A connection that has said hello.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tempfile::TempDir;
 
 use super::Broker;
-use super::client::Connection;
+use super::client::{Address, Connection};
 use crate::child::Child;
 use crate::failure::{Failure, While as _};
 use crate::interrupt;
@@ -28,14 +28,6 @@ pub(super) struct Server {
     address: Address,
     /// Its socket or its port file, its log; goes with it.
     _folder: TempDir,
-}
-
-/// Where it listens.
-#[derive(Clone, Debug)]
-pub(super) enum Address {
-    Socket(PathBuf),
-    /// On the loopback interface.
-    Port(u16),
 }
 
 /// The program's path, if it is on PATH.

@@ -11,8 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::Broker;
-use super::client::{Connection, Members};
-use super::process::Address;
+use super::client::{Address, Connection, Members};
 use super::talk::{self, Room, TEXT};
 use crate::failure::Failure;
 use crate::relay::Waiting;
