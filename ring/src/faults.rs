@@ -56,6 +56,12 @@ points! {
     Create = "create",
     /// Ring: a segment is locked and has its size; its semaphores and its header are missing.
     HalfCreated = "half-created",
+    /// Ring: a ring that is to take another one's place is made, under another name; the place was looked at.
+    Renewing = "renewing",
+    /// Ring: its segment has the place, its semaphores have not, and it is not READY.
+    HalfRenewed = "half-renewed",
+    /// Ring: all three names are its own, it is not READY, and what it replaces is not removed.
+    Renewed = "renewed",
     /// Ring: a producer stands in the owner table and knows nothing else yet.
     Attach = "attach",
     /// Ring: a position is claimed, nothing is written.
@@ -84,6 +90,12 @@ points! {
     Taken = "taken",
     /// Server: a message has reached one member of its room and not the next.
     Delivery = "delivery",
+    /// Server: what a full reply ring has no room for is noted in its header, and its sender has no ACK.
+    Noted = "noted",
+    /// Server: there is a new control ring, and nobody is told of it.
+    Reopen = "reopen",
+    /// Server: one client is told of the new control ring, and the next is not.
+    HalfReopened = "half-reopened",
     /// Server: a session that ends has left its room and not the registries.
     SessionEnd = "session-end",
 }

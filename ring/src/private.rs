@@ -49,8 +49,13 @@ impl<'a> Author<'a> {
         self.keep(core::ptr::from_ref(word).addr(), &value.to_ne_bytes());
     }
 
-    pub(crate) fn store_half(&mut self, word: &QuietU32, value: u32, ordering: Ordering) {
-        word.store(value, ordering);
+    pub(crate) fn store_half(&mut self, word: &QuietU32, value: u32) {
+        word.store(value, Ordering::Relaxed);
+        self.expect_half(word, value);
+    }
+
+    /// Keeps what the word will say when others may look.
+    pub(crate) fn expect_half(&mut self, word: &QuietU32, value: u32) {
         self.keep(core::ptr::from_ref(word).addr(), &value.to_ne_bytes());
     }
 

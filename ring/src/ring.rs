@@ -1,5 +1,7 @@
 //! [`Ring`]: creating, opening and removing rings, and attaching to them.
 
+mod renew;
+
 use core::fmt;
 use core::marker::PhantomData;
 use core::time::Duration;
@@ -15,7 +17,7 @@ use crate::consumer::Consumer;
 use crate::error::{AttachError, CreateError, OpenError, Tampered};
 use crate::inspect::{Snapshot, snapshot};
 use crate::layout::{LAYOUT_VERSION, MAGIC, STATUS_MAKING, STATUS_READY, Shape};
-use crate::list::{remove_dead, remove_names};
+use crate::list::remove_names;
 use crate::memory::Memory;
 use crate::name::RingName;
 use crate::options::{Mode, RingKind, RingOptions};
@@ -67,70 +69,27 @@ impl<R: Record> Ring<R> {
     /// [`CreateError::Options`] for impossible options, [`CreateError::Group`] for a group that this process may not give
     /// files to, [`CreateError::Os`] for the rest.
     pub fn create(name: &RingName, options: &RingOptions) -> Result<Self, CreateError> {
-        Self::make(name, name, options, |_| Ok(()))
+        let made = Self::make(name, options)?;
+        made.allow();
+        Ok(Self::of(made, name, options))
     }
 
-    /// Makes a new ring in the place of this one, which its creator has found damaged: the name stands for the old or
-    /// the new one at every moment. Who has the old one open keeps it; [`is_current`](Self::is_current) tells. Then close
-    /// the old one, so that its users look. If this fails after the new one has taken the name, since its semaphores
-    /// cannot be made, the name stands for none until this is called again.
-    ///
-    /// # Errors
-    /// As [`create`](Self::create): [`CreateError::Exists`] if the name stands for another ring by now.
-    ///
-    /// # Panics
-    /// If this is a heap ring.
-    pub fn renew(&self, options: &RingOptions) -> Result<Self, CreateError> {
-        let name = self.name.as_ref().expect("a heap ring has no name to be renewed under");
-        self.place()?;
-        let next = free_next(name)?;
-        let options = RingOptions { renewals: self.renewals.saturating_add(1), ..options.clone() };
-        Self::make(&next, name, &options, |mapping| {
-            // Looked at again now: making it took a while.
-            let is_ours = self.place()?;
-            mapping.rename(&next, name, is_ours).map_err(|source| match source.kind() {
-                io::ErrorKind::AlreadyExists => CreateError::Exists { name: name.segment() },
-                _ => CreateError::Os { what: "renew", name: name.segment(), source },
-            })
-        })
-    }
-
-    /// Whether the name stands for this ring (true), or for nothing.
-    fn place(&self) -> Result<bool, CreateError> {
-        let Some(name) = &self.name else { return Ok(false) };
-        let os = |source| CreateError::Os { what: "look at", name: name.segment(), source };
-        let is_ours = self.is_current().map_err(os)?;
-        if !is_ours && segment::exists(name) {
-            return Err(CreateError::Exists { name: name.segment() });
-        }
-        Ok(is_ours)
-    }
-
-    /// Makes the ring `name` with a segment that is called `segment` until `move_in` gives it the name. That comes before
-    /// the semaphores: whose segment has the name owns theirs, too, and nobody else's are touched.
-    fn make(
-        segment: &RingName,
-        name: &RingName,
-        options: &RingOptions,
-        move_in: impl FnOnce(&Mapping) -> Result<(), CreateError>,
-    ) -> Result<Self, CreateError> {
+    /// Makes everything that the ring `name` consists of, but for READY: whoever finds it waits for that.
+    fn make(name: &RingName, options: &RingOptions) -> Result<Made, CreateError> {
         let () = Self::CHECK;
         options.check().map_err(CreateError::Options)?;
         let shape = Shape::new(options, size_of::<R>());
         if let Some(group) = options.group {
             group.check_membership().map_err(CreateError::Group)?;
         }
-        let mapping = Mapping::create(segment, shape.total, options.group).map_err(|error| match error {
-            MakeError::Exists => CreateError::Exists { name: segment.segment() },
-            MakeError::NoSpace => CreateError::NoSpace { need: shape.total, name: segment.segment() },
-            MakeError::Share(source) => CreateError::Os { what: "share", name: segment.segment(), source },
-            MakeError::Io(source) => CreateError::Os { what: "create", name: segment.segment(), source },
+        let mapping = Mapping::create(name, shape.total, options.group).map_err(|error| match error {
+            MakeError::Exists => CreateError::Exists { name: name.segment() },
+            MakeError::NoSpace => CreateError::NoSpace { need: shape.total, name: name.segment() },
+            MakeError::Share(source) => CreateError::Os { what: "share", name: name.segment(), source },
+            MakeError::Io(source) => CreateError::Os { what: "create", name: name.segment(), source },
         })?;
         #[cfg(feature = "faults")]
         crate::faults::pass(crate::faults::Point::HalfCreated);
-        move_in(&mapping).inspect_err(|_| {
-            let _ = segment::unlink(segment);
-        })?;
         // Semaphores of that name without a segment are what is left of a segment that somebody removed by hand.
         let [ready, space] = [name.ready(), name.space()].map(|semaphore| {
             let _ = Semaphore::unlink(&semaphore);
@@ -160,10 +119,20 @@ impl<R: Record> Ring<R> {
             let source = io::Error::other("another process truncated it meanwhile");
             return Err(CreateError::Os { what: "create", name: name.segment(), source });
         }
-        Ok(Self {
+        Ok(Made { region, header, files: files(name) })
+    }
+
+    fn of(made: Made, name: &RingName, options: &RingOptions) -> Self {
+        let Made { region, header, files } = made;
+        Self {
+            region: Arc::new(region),
+            name: Some(name.clone()),
+            files,
+            grace: options.grace,
+            header: Arc::new(header),
             renewals: options.renewals,
-            ..Self::with(region, header, Some(name.clone()), options.grace)
-        })
+            record: PhantomData,
+        }
     }
 
     /// Opens a ring that exists.
@@ -207,14 +176,12 @@ impl<R: Record> Ring<R> {
         let barriers = Barriers::new(asymmetric);
         let region = Region::heap(shape, barriers, Semaphore::unnamed(0), Semaphore::unnamed(space));
         let header = fill(&region, options, asymmetric);
+        allow(&region);
         Self::with(region, header, None, options.grace)
     }
 
     fn with(region: Region, header: Private, name: Option<RingName>, grace: Duration) -> Self {
-        let files = match &name {
-            Some(name) => [Semaphore::file(&name.ready()), Semaphore::file(&name.space())],
-            None => [None, None],
-        };
+        let files = name.as_ref().map_or([None, None], files);
         let header = Arc::new(header);
         Self { region: Arc::new(region), name, files, grace, header, renewals: 0, record: PhantomData }
     }
@@ -433,7 +400,34 @@ impl<R> fmt::Debug for Ring<R> {
     }
 }
 
-/// Fills a fresh region. READY comes last, Release: whoever sees it sees the rest. Returns what was written.
+/// A ring whose parts are all there and bear a name, and which nobody may use yet.
+struct Made {
+    region: Region,
+    header: Private,
+    files: [Option<SemaphoreFile>; 2],
+}
+
+impl Made {
+    fn allow(&self) {
+        allow(&self.region);
+    }
+
+    fn mapping(&self) -> &Mapping {
+        self.region.mapping().expect("made of a file")
+    }
+}
+
+/// Lets everybody use a region that is filled: READY comes last, Release, and whoever sees it sees the rest.
+fn allow(region: &Region) {
+    region.header().identity.status.store(STATUS_READY, Ordering::Release);
+}
+
+/// The files behind the semaphores of that name.
+fn files(name: &RingName) -> [Option<SemaphoreFile>; 2] {
+    [Semaphore::file(&name.ready()), Semaphore::file(&name.space())]
+}
+
+/// Fills a fresh region, but for READY: see [`allow`]. Returns what the header will say with it.
 fn fill(region: &Region, options: &RingOptions, asymmetric: bool) -> Private {
     let shape = *region.shape();
     region.format_slots(options.first);
@@ -441,16 +435,16 @@ fn fill(region: &Region, options: &RingOptions, asymmetric: bool) -> Private {
     let words = &*header.identity;
     let mut author = Author::of(words);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    author.store_half(&words.status, STATUS_MAKING, Ordering::Relaxed);
+    author.store_half(&words.status, STATUS_MAKING);
     author.store(&words.creator, ProcessId::current().to_word());
     author.store(&words.magic, u64::from_ne_bytes(MAGIC));
-    author.store_half(&words.layout_version, LAYOUT_VERSION, Ordering::Relaxed);
-    author.store_half(&words.kind, shape.kind as u32, Ordering::Relaxed);
-    author.store_half(&words.mode, shape.mode as u32, Ordering::Relaxed);
-    author.store_half(&words.capacity, shape.capacity, Ordering::Relaxed);
-    author.store_half(&words.record_size, shape.record_size as u32, Ordering::Relaxed);
-    author.store_half(&words.stride, shape.stride as u32, Ordering::Relaxed);
-    author.store_half(&words.owners, shape.owners, Ordering::Relaxed);
+    author.store_half(&words.layout_version, LAYOUT_VERSION);
+    author.store_half(&words.kind, shape.kind as u32);
+    author.store_half(&words.mode, shape.mode as u32);
+    author.store_half(&words.capacity, shape.capacity);
+    author.store_half(&words.record_size, shape.record_size as u32);
+    author.store_half(&words.stride, shape.stride as u32);
+    author.store_half(&words.owners, shape.owners);
     author.store(&words.schema, options.schema);
     // Tells this segment from an earlier one of its name.
     author.store(&words.epoch, RandomState::new().hash_one(now));
@@ -459,25 +453,11 @@ fn fill(region: &Region, options: &RingOptions, asymmetric: bool) -> Private {
     author.store(&words.grace_ns, u64::try_from(options.grace.as_nanos()).unwrap_or(u64::MAX));
     author.store(&words.slots_offset, shape.slots_offset as u64);
     author.store(&words.pid_namespace, pid_namespace());
-    author.store_half(&words.asymmetric, u32::from(asymmetric), Ordering::Relaxed);
-    author.store_half(&words.renewals, options.renewals, Ordering::Relaxed);
+    author.store_half(&words.asymmetric, u32::from(asymmetric));
+    author.store_half(&words.renewals, options.renewals);
     header.consumer.head.store(options.first, Ordering::Relaxed);
-    author.store_half(&words.status, STATUS_READY, Ordering::Release);
+    author.expect_half(&words.status, STATUS_READY);
     author.finish()
-}
-
-/// A name for a segment that is to take the place of `name`'s: what is there under the usual one and is not a dead
-/// process's is left alone, and another one is taken, which nobody can have guessed.
-fn free_next(name: &RingName) -> Result<RingName, CreateError> {
-    let bad = |why| CreateError::Options(format!("no name for the new ring beside {name}: {why}"));
-    let next = name.next().map_err(bad)?;
-    // Left by a process that was killed at this very place; or somebody put a pipe there.
-    let _ = remove_dead(&next);
-    if !segment::exists(&next) {
-        return Ok(next);
-    }
-    let number = RandomState::new().hash_one(monotonic_ns());
-    RingName::new(&format!("{next}.{number:016x}")).map_err(bad)
 }
 
 fn ignore_missing(result: io::Result<()>) -> io::Result<()> {

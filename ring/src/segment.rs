@@ -59,14 +59,6 @@ impl From<Errno> for MakeError {
 }
 
 impl Mapping {
-    /// Gives this segment, made under the name `from`, the name `to`: in the place of whatever has it if `over`, else
-    /// only if nothing has it.
-    pub(crate) fn rename(&self, from: &RingName, to: &RingName, over: bool) -> io::Result<()> {
-        let [from, to] = [from, to].map(path);
-        let flags = if over { RenameFlags::empty() } else { RenameFlags::RENAME_NOREPLACE };
-        Ok(renameat2(AT_FDCWD, from.as_str(), AT_FDCWD, to.as_str(), flags)?)
-    }
-
     /// Creates a segment of `size` bytes, all of them backed by memory, and locks it. The group may open it, too.
     pub(crate) fn create(name: &RingName, size: usize, group: Option<Group>) -> Result<Self, MakeError> {
         loop {
@@ -203,8 +195,32 @@ fn options(file: &File) -> io::Result<MmapOptions> {
     Ok(options)
 }
 
+/// How often a name may come or go between two steps.
+const SWAPS: u32 = 1000;
+
+/// Two files change names, in one step; if nothing is called `to`, `from` is called so.
+pub(crate) fn swap(from: &str, to: &str) -> io::Result<()> {
+    for _ in 0..SWAPS {
+        match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_EXCHANGE) {
+            // One of the two is missing.
+            Err(Errno::ENOENT) => {}
+            other => return Ok(other?),
+        }
+        match move_to(from, to) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => return other,
+        }
+    }
+    Err(io::Error::other(format!("{to} comes and goes")))
+}
+
+/// What is called `from` is called `to`, unless something is called so.
+pub(crate) fn move_to(from: &str, to: &str) -> io::Result<()> {
+    Ok(renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE)?)
+}
+
 /// Where Linux keeps what `shm_open` opens.
-fn path(name: &RingName) -> String {
+pub(crate) fn path(name: &RingName) -> String {
     format!("/dev/shm{}", name.segment())
 }
 

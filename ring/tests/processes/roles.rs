@@ -59,6 +59,10 @@ pub(crate) fn play(role: &str, words: &[String]) {
     if role == "make" {
         return crate::faults::make(&name, &words[1]);
     }
+    #[cfg(feature = "faults")]
+    if role == "renew" {
+        return crate::faults::renew(&name, &words[1]);
+    }
     let ring = Ring::<Record>::open(&name).unwrap();
     match role {
         #[cfg(feature = "faults")]

@@ -184,6 +184,8 @@ impl Outlet {
         }
         let fate = self.postpone(group, origin, now_ns);
         self.note_owed();
+        #[cfg(feature = "faults")]
+        halyard_ring::faults::pass(halyard_ring::faults::Point::Noted);
         fate
     }
 

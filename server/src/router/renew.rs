@@ -187,6 +187,8 @@ impl Router {
                             consumer.set_wait(self.parts.config.wait);
                             self.parts.consumer = consumer;
                             self.parts.control.beat();
+                            #[cfg(feature = "faults")]
+                            halyard_ring::faults::pass(halyard_ring::faults::Point::Reopen);
                             // Now that there is another one to be found.
                             old.close();
                             return self.announce(&why);
@@ -220,6 +222,8 @@ impl Router {
                     session.long.forget();
                 }
                 self.tell(slot, Record::new(Kind::Reopen), now);
+                #[cfg(feature = "faults")]
+                halyard_ring::faults::pass(halyard_ring::faults::Point::HalfReopened);
             }
         }
         self.parts.audit.write(Line { event: "renew", reason: Some(why), ..Line::default() });
