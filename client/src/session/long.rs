@@ -24,22 +24,35 @@ fn key_of(record: &Record) -> Key {
 }
 
 impl Long {
+    /// Whether a text of one record was heard before; from now on it was. A text half gathered is over with it.
+    #[inline(always)]
+    pub(super) fn passes_over_whole(
+        &mut self,
+        record: &Record,
+        heard: &mut Heard,
+        repeated: &mut u64,
+    ) -> bool {
+        self.text.clear();
+        let passes = !heard.is_new(record.origin(), record.command);
+        *repeated += u64::from(passes);
+        passes
+    }
+
     /// Whether the record belongs to a text that was heard before. Notes a text of one record.
     #[inline]
     pub(super) fn passes_over(&mut self, record: &Record, heard: &mut Heard, repeated: &mut u64) -> bool {
         if record.frag > 0 {
             return key_of(record) == self.skipped;
         }
-        let (origin, text) = (record.origin(), record.command);
-        // A text of one record is whole with it: noted in the same step.
-        let passes = if record.frags == 1 { !heard.is_new(origin, text) } else { heard.has(origin, text) };
+        if record.frags == 1 {
+            return self.passes_over_whole(record, heard, repeated);
+        }
+        let passes = heard.has(record.origin(), record.command);
         if passes {
             *repeated += 1;
             self.text.clear();
         }
-        if record.frags > 1 {
-            self.skipped = if passes { key_of(record) } else { Key::default() };
-        }
+        self.skipped = if passes { key_of(record) } else { Key::default() };
         passes
     }
 

@@ -9,6 +9,7 @@ pub(super) fn unusable<'a>(record: &Record, why: Fault) -> Delivery<'a> {
     Event::Unusable(Unusable { number: record.number, why })
 }
 
+#[inline]
 pub(super) fn times(record: &Record) -> Times {
     Times {
         sent_ns: record.sent_ns,
@@ -18,6 +19,7 @@ pub(super) fn times(record: &Record) -> Times {
     }
 }
 
+#[inline]
 pub(super) fn message<'a>(record: &Record, room: &'a str, nick: &'a str, text: &'a str) -> Message<&'a str> {
     Message {
         room,

@@ -1,11 +1,14 @@
 //! The half that records come from: it takes them off the reply ring, checks their numbers, joins long texts.
 
+mod first;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use halyard_ring::chat::{ErrorCode, FRAGS_MAX, Kind, LeaveReason, Record, flags};
 use halyard_ring::{Consumer, PopError};
 
+use self::first::{First, Popped};
 use super::heard::Heard;
 use super::long::Long;
 use super::parts::{ack, entry, message, presence, times, unusable};
@@ -191,6 +194,7 @@ impl Receiver {
     ///
     /// # Errors
     /// [`RecvError`] when the session is over.
+    #[inline]
     pub fn recv_with<T>(
         &mut self,
         timeout: Duration,
@@ -199,7 +203,11 @@ impl Receiver {
         let mut deadline = None;
         let mut nothings = 0;
         loop {
-            match self.step()? {
+            let popped = match self.first() {
+                First::Message(message) => return Ok(Some(each(Event::Message(message)))),
+                First::Other(popped) => popped,
+            };
+            match self.step(popped)? {
                 Step::Event(event) => return Ok(Some(each(event))),
                 Step::Nothing if nothings < NOTHINGS => {
                     nothings += 1;
@@ -240,7 +248,14 @@ impl Receiver {
         // As many as a full ring has: a writer that goes on for ever does not hold the end up for ever.
         let mut nothings = self.reply.ring().capacity();
         loop {
-            match self.step() {
+            let popped = match self.first() {
+                First::Message(message) => {
+                    each(Event::Message(message));
+                    continue;
+                }
+                First::Other(popped) => popped,
+            };
+            match self.step(popped) {
                 Ok(Step::Event(event)) => each(event),
                 Ok(Step::Nothing) if nothings > 0 => nothings -= 1,
                 Ok(Step::Nothing | Step::Empty) | Err(_) => return,
@@ -280,36 +295,38 @@ impl Receiver {
         self.goodbye.map_or(otherwise, Loss::Goodbye)
     }
 
-    fn step(&mut self) -> Result<Step<'_>, RecvError> {
-        if !std::mem::take(&mut self.held) {
-            match self.consumer.try_pop_prefix(&mut self.record, Record::used_from_prefix) {
-                Ok(()) => {}
-                Err(PopError::Closed) => {
-                    return match self.missing_at_the_end() {
-                        Some(gap) => Ok(Step::Event(Event::Gap(gap))),
-                        None => Err(RecvError::Over(self.loss(Loss::Closed))),
-                    };
-                }
-                Err(PopError::Truncated) => return Err(RecvError::Over(self.loss(Loss::Truncated))),
-                Err(PopError::Corrupt(_)) => {
-                    // The numbers of what follows will show that something is missing.
-                    self.consumer.skip_damaged();
-                    return Ok(Step::Nothing);
-                }
-                Err(_) => return Ok(Step::Empty),
+    /// What [`first`](Self::first) left to be done.
+    fn step(&mut self, popped: Popped) -> Result<Step<'_>, RecvError> {
+        match popped {
+            Popped::Before => self.held = false,
+            Popped::Not(PopError::Closed) => {
+                return match self.missing_at_the_end() {
+                    Some(gap) => Ok(Step::Event(Event::Gap(gap))),
+                    None => Err(RecvError::Over(self.loss(Loss::Closed))),
+                };
             }
-            let number = self.record.number;
-            if number != self.next {
-                if number < self.next {
-                    return Ok(Step::Event(unusable(&self.record, Fault::Repeated)));
+            Popped::Not(PopError::Truncated) => return Err(RecvError::Over(self.loss(Loss::Truncated))),
+            Popped::Not(PopError::Corrupt(_)) => {
+                // The numbers of what follows will show that something is missing.
+                self.consumer.skip_damaged();
+                return Ok(Step::Nothing);
+            }
+            Popped::Not(_) => return Ok(Step::Empty),
+            Popped::Again => return Ok(Step::Nothing),
+            Popped::Now => {
+                let number = self.record.number;
+                if number != self.next {
+                    if number < self.next {
+                        return Ok(Step::Event(unusable(&self.record, Fault::Repeated)));
+                    }
+                    let first = std::mem::replace(&mut self.next, number.saturating_add(1));
+                    if !tells_of(&self.record, first) {
+                        self.held = true;
+                        return Ok(Step::Event(Event::Gap(self.untold_gap(first, number - 1))));
+                    }
+                } else {
+                    self.next = number.saturating_add(1);
                 }
-                let first = std::mem::replace(&mut self.next, number.saturating_add(1));
-                if !tells_of(&self.record, first) {
-                    self.held = true;
-                    return Ok(Step::Event(Event::Gap(self.untold_gap(first, number - 1))));
-                }
-            } else {
-                self.next = number.saturating_add(1);
             }
         }
         if self.silence.heard() {

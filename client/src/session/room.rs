@@ -23,6 +23,12 @@ pub(super) enum Seen {
 }
 
 impl Room {
+    /// Whether this is a message of this room, and the next one.
+    #[inline]
+    pub(super) fn is_next(&self, record: &Record) -> bool {
+        record.room == self.id && Some(record.room_seq) == self.last_seq.checked_add(1)
+    }
+
     pub(super) fn next_message(&mut self, record: &Record) -> Seen {
         let seq = record.room_seq;
         if record.room != self.id {

@@ -27,6 +27,12 @@ impl Silence {
         turns.then_some(true)
     }
 
+    /// Whether it is, as far as was told.
+    #[inline]
+    pub(super) fn is_told(&self) -> bool {
+        self.is_silent
+    }
+
     /// A record came: whoever was silent is not. The ring was empty when the silence was noticed, so this is a new one.
     /// True if that is a change; while records come without a pause nobody looks at the heartbeat.
     pub(super) fn heard(&mut self) -> bool {

@@ -231,6 +231,7 @@ impl Record {
     ///
     /// # Errors
     /// [`Bad`] says which of them is wrong.
+    #[inline]
     pub fn check(&self) -> Result<Message<'_>, Bad> {
         let kind = Kind::from_wire(self.kind).ok_or(Bad::Kind(self.kind))?;
         let len = usize::from(self.len);
