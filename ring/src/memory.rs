@@ -26,8 +26,6 @@ pub(crate) trait Memory: Send + Sync + 'static {
     fn prefetch_for_write(&self, _position: u64) {}
     /// The same for all cache lines of a slot that a record's first `bytes` bytes reach.
     fn prefetch_record_for_write(&self, _position: u64, _bytes: usize) {}
-    /// Fetches a slot's first cache lines, to be read and freed soon.
-    fn prefetch_to_read(&self, _position: u64) {}
     /// The fence between a publisher's store and its look for sleepers (I8).
     fn publish_fence(&self);
     /// The fence between a sleeper's announcement and its second look (I8). False if a wake-up may be missed all the

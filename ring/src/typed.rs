@@ -48,10 +48,6 @@ impl<R> Deref for Typed<R> {
     }
 }
 
-/// Bytes of a slot that are fetched before a reader comes to it. Of large records only the beginning: how much of one is
-/// in use is not known yet, and what lies in a row the processor fetches by itself.
-const READ_AHEAD: usize = 3 * CACHE_LINE;
-
 impl<R: Record> Typed<R> {
     const STRIDE: usize = (SLOT_HEAD + size_of::<R>()).next_multiple_of(CACHE_LINE);
 
@@ -96,22 +92,6 @@ fn prefetch_line_for_write(line: *mut u8) {
     #[cfg(target_arch = "aarch64")]
     unsafe {
         core::arch::asm!("prfm pstl1keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
-    }
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let _ = line;
-}
-
-#[inline(always)]
-fn prefetch_line(line: *mut u8) {
-    // SAFETY: a prefetch accesses nothing and cannot fault.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        core::arch::asm!("prefetcht0 [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
-    }
-    // SAFETY: as above.
-    #[cfg(target_arch = "aarch64")]
-    unsafe {
-        core::arch::asm!("prfm pldl1keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
     }
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = line;
@@ -172,16 +152,6 @@ impl<R: Record> Memory for Typed<R> {
         let slot = self.slot(position).as_ptr();
         for offset in (0..(SLOT_HEAD + bytes).min(Self::STRIDE)).step_by(CACHE_LINE) {
             prefetch_line_for_write(slot.wrapping_add(offset));
-        }
-    }
-
-    #[inline(always)]
-    fn prefetch_to_read(&self, position: u64) {
-        let slot = self.slot(position).as_ptr();
-        // The first line will be written, to free the slot; those behind it are only read.
-        prefetch_line_for_write(slot);
-        for offset in (CACHE_LINE..Self::STRIDE.min(READ_AHEAD)).step_by(CACHE_LINE) {
-            prefetch_line(slot.wrapping_add(offset));
         }
     }
 
