@@ -5,7 +5,7 @@ use core::fmt;
 use core::str::FromStr;
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown, lchown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 
 use nix::unistd::{Gid, Group as Entry, Uid, User, getgroups};
 
@@ -170,15 +170,6 @@ pub(crate) fn share(file: &File, group: Option<Group>) -> io::Result<()> {
     let Some(group) = group else { return Ok(()) };
     fchown(file, None, Some(group.0))?;
     file.set_permissions(Permissions::from_mode(SHARED))
-}
-
-/// [`share`] for a semaphore, which the C library opens and keeps: in a sticky folder nobody but its user, who has just
-/// made it, can put something else under its name.
-pub(crate) fn share_semaphore(name: &str, group: Option<Group>) -> io::Result<()> {
-    let Some(group) = group else { return Ok(()) };
-    let path = semaphore::file_path(name);
-    lchown(&path, None, Some(group.0))?;
-    fs::set_permissions(&path, Permissions::from_mode(SHARED))
 }
 
 #[cfg(test)]

@@ -56,6 +56,8 @@ points! {
     Create = "create",
     /// Ring: a segment is locked and has its size; its semaphores and its header are missing.
     HalfCreated = "half-created",
+    /// Ring: a semaphore is made and has no name yet.
+    Unnamed = "unnamed",
     /// Ring: a ring that is to take another one's place is made, under another name; the place was looked at.
     Renewing = "renewing",
     /// Ring: its segment has the place, its semaphores have not, and it is not READY.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::Record;
-use crate::access::{self, Belonging, PRIVATE};
+use crate::access::{Belonging, PRIVATE};
 use crate::barrier::{self, Barriers};
 use crate::consumer::Consumer;
 use crate::error::{AttachError, CreateError, OpenError, Tampered};
@@ -28,7 +28,7 @@ use crate::producer::Producer;
 use crate::protocol;
 use crate::region::{HeapBytes, Region};
 use crate::segment::{self, MakeError, Mapping};
-use crate::semaphore::{Semaphore, SemaphoreFile};
+use crate::semaphore::Semaphore;
 use crate::sync::{Ordering, QuietU64};
 use crate::view::{Found, check_can_join, check_header};
 
@@ -39,8 +39,6 @@ use crate::view::{Found, check_can_join, check_header};
 pub struct Ring<R> {
     region: Arc<Region>,
     name: Option<RingName>,
-    /// The files behind the semaphores when this ring opened them.
-    files: [Option<SemaphoreFile>; 2],
     grace: Duration,
     /// The header as this process wrote it, or as it was when this process opened the ring: see [`check`](Self::check).
     header: Arc<Private>,
@@ -95,10 +93,8 @@ impl<R: Record> Ring<R> {
             let _ = Semaphore::unlink(&semaphore);
             let value =
                 if shape.mode == Mode::Counting && semaphore.ends_with("space") { shape.capacity } else { 0 };
-            let made = Semaphore::create(&semaphore, PRIVATE, value);
-            let shared =
-                made.and_then(|made| access::share_semaphore(&semaphore, options.group).map(|()| made));
-            shared.map_err(|source| (semaphore, source))
+            Semaphore::create_for(&semaphore, PRIVATE, value, options.group)
+                .map_err(|source| (semaphore, source))
         });
         let (ready, space) = match (ready, space) {
             (Ok(ready), Ok(space)) => (ready, space),
@@ -119,15 +115,14 @@ impl<R: Record> Ring<R> {
             let source = io::Error::other("another process truncated it meanwhile");
             return Err(CreateError::Os { what: "create", name: name.segment(), source });
         }
-        Ok(Made { region, header, files: files(name) })
+        Ok(Made { region, header })
     }
 
     fn of(made: Made, name: &RingName, options: &RingOptions) -> Self {
-        let Made { region, header, files } = made;
+        let Made { region, header } = made;
         Self {
             region: Arc::new(region),
             name: Some(name.clone()),
-            files,
             grace: options.grace,
             header: Arc::new(header),
             renewals: options.renewals,
@@ -181,9 +176,8 @@ impl<R: Record> Ring<R> {
     }
 
     fn with(region: Region, header: Private, name: Option<RingName>, grace: Duration) -> Self {
-        let files = name.as_ref().map_or([None, None], files);
         let header = Arc::new(header);
-        Self { region: Arc::new(region), name, files, grace, header, renewals: 0, record: PhantomData }
+        Self { region: Arc::new(region), name, grace, header, renewals: 0, record: PhantomData }
     }
 
     /// Takes bytes for a ring, as [`open`](Self::open) takes a file's.
@@ -231,8 +225,8 @@ impl<R> Ring<R> {
     pub fn unlink(&self) -> io::Result<()> {
         let (Some(name), Some(mapping)) = (&self.name, self.region.mapping()) else { return Ok(()) };
         // The segment goes last: its lock covers the other names.
-        for (semaphore, ours) in [name.ready(), name.space()].into_iter().zip(self.files) {
-            if ours.is_some() && Semaphore::file(&semaphore) == ours {
+        for (semaphore, ours) in [(name.ready(), self.region.ready()), (name.space(), self.region.space())] {
+            if Semaphore::file(&semaphore) == ours.own_file() {
                 ignore_missing(Semaphore::unlink(&semaphore))?;
             }
         }
@@ -384,7 +378,6 @@ impl<R> Clone for Ring<R> {
         Self {
             region: Arc::clone(&self.region),
             name: self.name.clone(),
-            files: self.files,
             grace: self.grace,
             header: Arc::clone(&self.header),
             renewals: self.renewals,
@@ -404,7 +397,6 @@ impl<R> fmt::Debug for Ring<R> {
 struct Made {
     region: Region,
     header: Private,
-    files: [Option<SemaphoreFile>; 2],
 }
 
 impl Made {
@@ -420,11 +412,6 @@ impl Made {
 /// Lets everybody use a region that is filled: READY comes last, Release, and whoever sees it sees the rest.
 fn allow(region: &Region) {
     region.header().identity.status.store(STATUS_READY, Ordering::Release);
-}
-
-/// The files behind the semaphores of that name.
-fn files(name: &RingName) -> [Option<SemaphoreFile>; 2] {
-    [Semaphore::file(&name.ready()), Semaphore::file(&name.space())]
 }
 
 /// Fills a fresh region, but for READY: see [`allow`]. Returns what the header will say with it.

@@ -1,6 +1,6 @@
 //! Taking and giving a named semaphore's tokens without trusting its bytes.
 //!
-//! The semaphores are glibc's, made by `sem_open`, and anyone may use them with `sem_post` and `sem_wait`. But those
+//! The semaphores are glibc's, as `sem_open` has them, and anyone may use them with `sem_post` and `sem_wait`. But those
 //! functions end the process (`futex_fatal_error`) when the kernel refuses what the semaphore's own bytes made them
 //! ask for: a word that says whether its users share memory is part of the system call, and so any process that may
 //! write the file could kill all others that use it. The file may also be truncated between the look at the tokens and

@@ -19,6 +19,8 @@ fn child_entry() {
     let Some((role, words)) = child::role() else { return };
     match role.as_str() {
         "full" => full::play(&words),
+        "sweep" => full::sweep(),
+        "swept" => full::swept(),
         "starved" => scribbled::starve(&words),
         "blind" => scribbled::play(&words),
         _ => truncated::play(&role, &words),

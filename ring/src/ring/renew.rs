@@ -8,10 +8,11 @@
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 
-use super::{Made, Ring, files};
+use super::{Made, Ring};
 use crate::Record;
 use crate::error::CreateError;
 use crate::list::remove_dead;
+use crate::memory::Memory;
 use crate::name::RingName;
 use crate::options::RingOptions;
 use crate::process::monotonic_ns;
@@ -107,8 +108,9 @@ impl<R> MoveIn<'_, R> {
     /// Gives everything its name back, as far as it is the new ring's that has it: if not, somebody has made another one
     /// meanwhile.
     fn go_back(&self) {
-        for ((from, to), new) in self.semaphores().into_iter().zip(self.made.files) {
-            if new.is_some() && Semaphore::file(&to) == new {
+        let region = &self.made.region;
+        for ((from, to), new) in self.semaphores().into_iter().zip([region.ready(), region.space()]) {
+            if Semaphore::file(&to) == new.own_file() {
                 // If that cannot be done, somebody has removed it meanwhile.
                 let _ = segment::swap(&semaphore::file_path(&to), &semaphore::file_path(&from));
             }
@@ -151,7 +153,9 @@ fn free_next(name: &RingName) -> Result<RingName, CreateError> {
     let next = name.next().map_err(bad)?;
     // Left by a process that was killed at this very place; or somebody put a pipe there.
     let _ = remove_dead(&next);
-    if !segment::exists(&next) && files(&next) == [None, None] {
+    if !segment::exists(&next)
+        && [next.ready(), next.space()].iter().all(|name| Semaphore::file(name).is_none())
+    {
         return Ok(next);
     }
     let number = RandomState::new().hash_one(monotonic_ns());

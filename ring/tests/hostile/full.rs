@@ -1,6 +1,8 @@
 //! A /dev/shm that is full: whatever does not fit is refused in words, and nothing is left of it.
 //!
-//! The test gives a child a /dev/shm of its own, a few pages large, in a mount namespace of its own.
+//! And what is left of a ring whose creator is killed while it makes it.
+//!
+//! The tests give a child a /dev/shm of its own, a few pages large, in a mount namespace of its own.
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -8,12 +10,16 @@ use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use halyard_ring::{CreateError, Ring, RingName, RingOptions, Semaphore};
+use halyard_ring::{CreateError, Removal, Ring, RingName, RingOptions, Semaphore, remove_dead};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::ptrace;
+use nix::sys::signal::{Signal, raise};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, gettid};
 
-use crate::child::{hear, say};
+use crate::child::{Child, hear, say};
 
 const PAGE: usize = 4096;
 
@@ -73,17 +79,96 @@ pub(crate) fn play(words: &[String]) {
 
 #[test]
 fn on_a_full_dev_shm_creating_fails_in_words_and_leaves_nothing() {
+    alone("full");
+}
+
+#[test]
+fn a_creator_that_is_killed_at_any_system_call_leaves_no_name_but_the_ring_s_own() {
+    alone("sweep");
+}
+
+/// Has a child play a role with a /dev/shm of its own.
+fn alone(role: &str) {
     let pages = 32;
     if !has_own_shm(pages) {
         println!("skipped: this user may not mount a file system in a namespace of its own");
         return;
     }
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["child_entry", "--exact", "--nocapture"]).env("HALYARD_TEST_ROLE", format!("full {pages}"));
+    command
+        .args(["child_entry", "--exact", "--nocapture"])
+        .env("HALYARD_TEST_ROLE", format!("{role} {pages}"));
     with_own_shm(&mut command, pages);
     let output = command.output().unwrap();
     let (said, why) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && said.contains("@as promised"), "{said}{why}");
+}
+
+/// In the child: has one process after the other create a ring, and kills each one system call later than the last.
+pub(crate) fn sweep() {
+    let own = ["halyard.swept", "sem.halyard.swept.ready", "sem.halyard.swept.space"];
+    let name = RingName::new("swept").unwrap();
+    for calls in 0.. {
+        assert!(calls < 500, "it never ends");
+        let mut victim = Child::start("swept", &[]);
+        let tid = Pid::from_raw(victim.hear().parse().unwrap());
+        match ptrace::attach(tid) {
+            Err(Errno::EPERM) => {
+                eprintln!("not tested: this system forbids to trace one's own child");
+                break;
+            }
+            attached => attached.unwrap(),
+        }
+        let wait = || waitpid(tid, Some(WaitPidFlag::__WALL)).unwrap();
+        wait();
+        victim.tell("go");
+        // From the victim's own stop on; before, it only hears that it may go on.
+        while !matches!(wait_after(|| ptrace::cont(tid, None), wait), WaitStatus::Stopped(_, Signal::SIGSTOP))
+        {
+        }
+        let reached = (0..calls).all(|_| {
+            let status = wait_after(|| ptrace::syscall(tid, None), wait);
+            matches!(status, WaitStatus::Stopped(_, Signal::SIGTRAP))
+        });
+        ptrace::kill(tid).unwrap();
+        if tid.as_raw() as u32 != victim.pid() {
+            wait();
+        }
+        victim.kill();
+        let left = names();
+        assert!(left.iter().all(|file| own.contains(&file.as_str())), "after {calls} stops: {left:?}");
+        let removed = remove_dead(&name).unwrap();
+        assert_eq!(removed == Removal::Removed, !left.is_empty(), "after {calls} stops: {left:?}");
+        assert!(names().is_empty(), "after {calls} stops: {:?}", names());
+        if !reached {
+            // Each call stops it twice: the segment's, and those of two semaphores.
+            assert!(calls > 20, "only {calls} stops were seen");
+            assert_eq!(left.len(), own.len(), "nothing was made");
+            break;
+        }
+    }
+    say("as promised");
+    hear();
+}
+
+fn wait_after(go: impl Fn() -> nix::Result<()>, wait: impl Fn() -> WaitStatus) -> WaitStatus {
+    go().unwrap();
+    wait()
+}
+
+fn names() -> Vec<String> {
+    let entries = fs::read_dir("/dev/shm").unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// In the victim: creates a ring between two stops.
+pub(crate) fn swept() {
+    say(&gettid().to_string());
+    hear();
+    raise(Signal::SIGSTOP).unwrap();
+    let ring = Ring::<u64>::create(&RingName::new("swept").unwrap(), &RingOptions::mpsc(64)).unwrap();
+    raise(Signal::SIGSTOP).unwrap();
+    drop(ring);
 }
 
 /// Whether a child can have a /dev/shm of its own.

@@ -110,9 +110,10 @@ fn a_producer_that_is_stopped_at_any_point_of_a_push_delivers_all_its_records_on
 
 #[test]
 fn what_dies_while_it_makes_a_segment_leaves_a_name_that_the_next_can_take() {
-    for point in [Point::Create, Point::HalfCreated] {
+    let points = [(Point::Create, 1), (Point::HalfCreated, 1), (Point::Unnamed, 1), (Point::Unnamed, 2)];
+    for (point, nth) in points {
         let name = Name::new();
-        let order = Order { point, action: Action::Kill, nth: 1 };
+        let order = Order { point, action: Action::Kill, nth };
         let victim = Child::start("make", &[&name, &order]);
         wait_for(&victim, |status| matches!(status, WaitStatus::Signaled(_, Signal::SIGKILL, _)));
         assert!(Ring::<Record>::create(&name.0, &RingOptions::mpsc(16)).is_err(), "{}", point.name());
