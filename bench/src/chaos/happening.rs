@@ -23,6 +23,8 @@ pub(crate) enum Happening {
     ServerStop,
     ServerGoOn,
     ServerStart,
+    Scribble,
+    Renewal,
     Calm,
 }
 
@@ -43,6 +45,8 @@ impl fmt::Display for Happening {
             Self::ServerStop => "the server is stopped",
             Self::ServerGoOn => "the server goes on",
             Self::ServerStart => "a server starts",
+            Self::Scribble => "the control ring is damaged",
+            Self::Renewal => "there is a new control ring",
             Self::Calm => "the storm is over",
         })
     }

@@ -1,8 +1,9 @@
 //! `halyard-bench chaos`: a seeded storm over a real server. Clients chat while a driver kills, stops, resumes and
-//! overflows them, and the server too, at random moments and at named points; then everything that they have noted is
-//! checked.
+//! overflows them, and the server too, at random moments and at named points, and damages the control ring; then
+//! everything that they have noted is checked.
 
 mod check;
+mod damage;
 pub(crate) mod field;
 pub(crate) mod happening;
 mod journal;
@@ -39,8 +40,8 @@ pub(crate) use self::worker::child;
 /// Each client is a process with a connection of its own, which says things, sends direct messages, changes rooms and
 /// nicks, leaves, quits and comes again. A driver sends SIGKILL, SIGSTOP and SIGCONT to them as a schedule says that
 /// follows from the seed alone, at random moments and, if the program was built with the feature `faults`, at named
-/// points of the code; it lets reply rings overflow, stops the server, and kills and restarts it. Every client notes what it sends
-/// and receives in memory that outlives it. The check goes over all notes: the delivery contract, exactly once, in
+/// points of the code; it lets reply rings overflow, stops the server, kills and restarts it, and damages its control ring.
+/// Every client notes what it sends and receives in memory that outlives it. The check goes over all notes: the delivery contract, exactly once, in
 /// order, gaps only where they were announced, what was acknowledged delivered, nobody held up by the dead or the
 /// stopped, and a server that is stopped noticed by all; at the end nothing may be left in /dev/shm, and the server's threads, mappings and descriptors must be back
 /// where they began. The first promise that is broken ends the program with exit code 1, the seed and the timeline.
@@ -61,6 +62,10 @@ pub(crate) struct Chaos {
     /// How often the server is stopped and goes on: every second time for so long that its clients say so
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=1000))]
     server_stops: u32,
+    /// How often the server's control ring is damaged, so that it must make a new one: every second time it is killed in
+    /// the middle of that, where named points are compiled in
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    scribbles: u32,
     /// Commands of each client in a second
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rate: u32,
@@ -95,6 +100,7 @@ impl Chaos {
             seconds: self.seconds,
             server_kills: self.server_kills,
             server_stops: self.server_stops,
+            scribbles: self.scribbles,
             every_ms: self.every,
             hang_ms: Some(HANG.as_millis() as u32),
         };

@@ -5,6 +5,8 @@ use std::fmt;
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 
+use super::damage::Damage;
+
 /// A named point and the passage at which a process is hit there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Passage {
@@ -47,6 +49,9 @@ pub(crate) enum ServerAct {
     Kill { at: Option<Passage>, rest_ms: u32 },
     /// SIGSTOP, and SIGCONT after a while.
     Stop { for_ms: u32 },
+    /// Its control ring is damaged, and it makes a new one; or it is killed in the middle of that, and another takes its
+    /// place after a while.
+    Damage { how: Damage, kill: Option<(Passage, u32)> },
 }
 
 /// The same, and when it is due.
@@ -71,6 +76,8 @@ pub(crate) struct Weather {
     pub(crate) seconds: u32,
     pub(crate) server_kills: u32,
     pub(crate) server_stops: u32,
+    /// How often its control ring is damaged.
+    pub(crate) scribbles: u32,
     /// Mean pause between two acts on one client, milliseconds.
     pub(crate) every_ms: u32,
     /// Whether some are stopped for so long that the server takes them for hung.
@@ -86,8 +93,9 @@ const BIRTH: [&str; 6] =
 /// Where one that says goodbye can.
 const QUIT: [&str; 2] = ["before-quit", "after-quit"];
 /// Where a server can.
-const SERVER: [&str; 9] = [
+const SERVER: [&str; 10] = [
     "taken",
+    "noted",
     "delivery",
     "session-end",
     "after-claim",
@@ -97,6 +105,10 @@ const SERVER: [&str; 9] = [
     "consumer-announced",
     "reap",
 ];
+
+/// Where one that makes its control ring anew can.
+const RENEWAL: [&str; 7] =
+    ["create", "half-created", "renewing", "half-renewed", "renewed", "reopen", "half-reopened"];
 
 /// A server that is stopped for so long is said to be silent by every client that runs: after two seconds and a little
 /// more, and as long again for busy machines.
@@ -179,6 +191,13 @@ fn server(rng: &mut Rng, weather: &Weather) -> Vec<ServerStep> {
         let last = storm_ms - for_ms.min(storm_ms);
         steps.push(ServerStep { at_ms: rng.u32(last / 10..=last), act: ServerAct::Stop { for_ms } });
     }
+    // Every second one ends in the death of the server.
+    for scribble in 1..=weather.scribbles {
+        let point = Passage { point: RENEWAL[rng.usize(0..RENEWAL.len())], nth: 1 };
+        let kill = (scribble % 2 == 0).then(|| (point, rng.u32(1..200)));
+        let act = ServerAct::Damage { how: Damage::pick(rng), kill };
+        steps.push(ServerStep { at_ms: rng.u32(storm_ms / 10..=storm_ms * 9 / 10), act });
+    }
     steps.sort_by_key(|step| step.at_ms);
     steps
 }
@@ -198,6 +217,7 @@ mod tests {
         seconds: 10,
         server_kills: 5,
         server_stops: 2,
+        scribbles: 2,
         every_ms: 700,
         hang_ms: Some(1500),
     };
@@ -219,7 +239,7 @@ mod tests {
         for schedule in &all {
             let kills =
                 schedule.server.iter().filter(|step| matches!(step.act, ServerAct::Kill { .. })).count();
-            assert_eq!((kills, schedule.server.len()), (5, 7));
+            assert_eq!((kills, schedule.server.len()), (5, 9));
             let long = ServerAct::Stop { for_ms: SILENCE_MS };
             assert_eq!(schedule.server.iter().filter(|step| step.act == long).count(), 1);
             assert!(schedule.server.is_sorted_by_key(|step| step.at_ms));
@@ -229,13 +249,15 @@ mod tests {
             }
         }
         let server = format!("{:?}", all.iter().map(|one| &one.server).collect::<Vec<_>>());
-        assert!(SERVER.iter().all(|point| server.contains(point)));
+        for word in SERVER.iter().chain(&RENEWAL).chain(&["Header", "Slot", "Closed", "Truncated"]) {
+            assert!(server.contains(word), "{word}");
+        }
     }
 
     #[cfg(feature = "faults")]
     #[test]
     fn every_point_of_a_schedule_exists() {
-        for point in LIVING.iter().chain(&BIRTH).chain(&QUIT).chain(&SERVER) {
+        for point in LIVING.iter().chain(&BIRTH).chain(&QUIT).chain(&SERVER).chain(&RENEWAL) {
             assert!(point.parse::<halyard_ring::faults::Point>().is_ok(), "{point}");
         }
     }

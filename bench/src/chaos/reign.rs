@@ -8,23 +8,34 @@ use halyard_ring::{RingView, monotonic_ns};
 use nix::sys::signal::Signal;
 
 use super::check::{Fault, Violation, Wrong};
+use super::damage::{Damage, control_file};
 use super::field::{Field, Options};
 use super::happening::Happening;
 use super::plan::{ServerAct, ServerStep};
 use crate::child::Child;
-use crate::failure::Failure;
+use crate::failure::{Failure, While as _};
 use crate::host::{Host, Needs};
 
 /// A fault point that is not come past within this time is given up. Nanoseconds.
 const ARMED_NS: u64 = 500_000_000;
 
+/// How long it takes until an armed point is known, nanoseconds.
+const ARMING_NS: u64 = 5_000_000;
+/// How long a server may take to make its control ring anew: nobody may look at it before it has been quiet for a while.
+const RENEWAL_NS: u64 = 20_000_000_000;
+
 /// What the server is at.
 enum State {
     Up,
-    /// A fault point is armed; given up then.
+    /// A fault point is armed; given up then. Before, something may be due that leads there.
     Armed {
         until: u64,
         rest_ms: u32,
+        damage: Option<(u64, Damage)>,
+    },
+    /// Its control ring is damaged; until then it must have made a new one.
+    Damaged {
+        until: u64,
     },
     /// Stopped until then; the fault's index.
     Stopped {
@@ -43,8 +54,11 @@ pub(super) struct Reign {
     state: State,
     steps: VecDeque<ServerStep>,
     needs: Needs,
-    /// Claims passed over by the servers that are dead.
+    /// Claims passed over in the control rings that are gone, and in the damaged one that is this file.
     voids_before: u64,
+    counted: Option<u64>,
+    /// The fault that lasts until a damaged control ring is made anew, or its server is dead.
+    harm: Option<usize>,
 }
 
 fn later(ms: u32) -> u64 {
@@ -68,7 +82,15 @@ impl Reign {
             direct: None,
         };
         let host = Host::start_as(server.clone(), &needs, Some(options.hang))?;
-        Ok(Self { host: Some(host), state: State::Up, steps: steps.into(), needs, voids_before: 0 })
+        Ok(Self {
+            host: Some(host),
+            state: State::Up,
+            steps: steps.into(),
+            needs,
+            voids_before: 0,
+            counted: None,
+            harm: None,
+        })
     }
 
     /// The server's process, if there is one.
@@ -78,6 +100,9 @@ impl Reign {
 
     /// Claims that the servers' routers have passed over.
     pub(super) fn voids(&self, server: &ServerName) -> u64 {
+        if self.counted.is_some() && control_file(server) == self.counted {
+            return self.voids_before;
+        }
         let view = RingView::open(&control_ring(server));
         self.voids_before + view.map_or(0, |view| view.inspect().counters.voids)
     }
@@ -105,7 +130,12 @@ impl Reign {
                     self.hit(field, step.act)?;
                 }
             }
-            State::Armed { until, rest_ms } if now >= until => self.kill(field, rest_ms)?,
+            State::Armed { until, rest_ms, damage: Some((at, how)) } if now >= at => {
+                self.damage(field, how)?;
+                self.state = State::Armed { until, rest_ms, damage: None };
+            }
+            State::Armed { until, rest_ms, damage: None } if now >= until => self.kill(field, rest_ms)?,
+            State::Damaged { until } => self.see_renewal(field, until),
             State::Stopped { until, fault } if now >= until => self.go_on(field, fault)?,
             State::Down { until, fault } if now >= until => self.restart(field, fault)?,
             _ => {}
@@ -125,11 +155,52 @@ impl Reign {
             ServerAct::Kill { at: Some(at), rest_ms } if cfg!(feature = "faults") => {
                 process.order(&format!("fault {}:kill@{}", at.point, at.nth))?;
                 field.arms(None, at);
-                self.state = State::Armed { until: monotonic_ns() + ARMED_NS, rest_ms };
+                self.state = State::Armed { until: monotonic_ns() + ARMED_NS, rest_ms, damage: None };
             }
             ServerAct::Kill { rest_ms, .. } => self.kill(field, rest_ms)?,
+            ServerAct::Damage { how, kill: Some((at, rest_ms)) } if cfg!(feature = "faults") => {
+                process.order(&format!("fault {}:kill@{}", at.point, at.nth))?;
+                field.arms(None, at);
+                let now = monotonic_ns();
+                let damage = Some((now + ARMING_NS, how));
+                self.state = State::Armed { until: now + RENEWAL_NS, rest_ms, damage };
+            }
+            ServerAct::Damage { how, .. } => {
+                self.damage(field, how)?;
+                self.state = State::Damaged { until: monotonic_ns() + RENEWAL_NS };
+            }
         }
         Ok(())
+    }
+
+    /// Damages the control ring. From then on the server is no help to anybody, until there is another ring or server.
+    fn damage(&mut self, field: &mut Field<'_>, how: Damage) -> Result<(), Failure> {
+        self.voids_before = self.voids(field.server);
+        self.counted = control_file(field.server);
+        self.harm = Some(field.fault(Fault::now(None, true)));
+        how.inflict(field.server).doing("damaging the control ring")?;
+        field.happens(None, Happening::Scribble, format!("{how:?}"));
+        Ok(())
+    }
+
+    fn harm_ends(&mut self, field: &mut Field<'_>, now: u64) {
+        if let Some(fault) = self.harm.take() {
+            field.faults[fault].until = now;
+        }
+    }
+
+    /// Looks whether there is a new control ring.
+    fn see_renewal(&mut self, field: &mut Field<'_>, until: u64) {
+        let now = monotonic_ns();
+        if control_file(field.server).is_some_and(|found| Some(found) != self.counted) {
+            self.harm_ends(field, now);
+            field.happens(None, Happening::Renewal, "");
+            self.state = State::Up;
+        } else if now >= until {
+            let text = "the control ring was damaged, and the server has made no new one";
+            field.violations.push(Violation::general(now, Wrong::Renewal, text));
+            self.state = State::Up;
+        }
     }
 
     fn kill(&mut self, field: &mut Field<'_>, rest_ms: u32) -> Result<(), Failure> {
@@ -145,6 +216,7 @@ impl Reign {
         // Kills it if it is not dead, and reaps it.
         self.host = None;
         let fault = field.fault(Fault::now(None, true));
+        self.harm_ends(field, monotonic_ns());
         field.happens(None, how, "");
         self.state = State::Down { until: later(rest_ms), fault };
     }
@@ -176,6 +248,10 @@ impl Reign {
         }
         if let Some(host) = &mut self.host {
             let _ = host.process().order("calm");
+        }
+        if let State::Armed { until, damage, .. } = &mut self.state {
+            *until = (*until).min(monotonic_ns() + ARMED_NS);
+            *damage = None;
         }
         if !matches!(self.state, State::Down { .. }) && field.violations.is_empty() {
             // Its point may have been passed before it heard of the calm.

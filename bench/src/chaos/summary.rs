@@ -140,7 +140,7 @@ impl Summary {
         let _ = writeln!(
             text,
             "{kills} kills ({} at a point), {stops} stops ({} at a point), {} resumes, {} quits, {} overflows, \
-             {server} server kills ({} at a point), {} server stops",
+             {server} server kills ({} at a point), {} server stops, {} damaged control rings of which {} were made anew",
             self.count(&[Happening::KillAtPoint]),
             self.count(&[Happening::StopAtPoint]),
             self.count(&[Happening::GoOn]),
@@ -148,6 +148,8 @@ impl Summary {
             self.count(&[Happening::Overflow]),
             self.count(&[Happening::ServerKillAtPoint]),
             self.count(&[Happening::ServerStop]),
+            self.count(&[Happening::Scribble]),
+            self.count(&[Happening::Renewal]),
         );
         let tally = &self.tally;
         let _ = writeln!(

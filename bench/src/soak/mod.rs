@@ -99,6 +99,7 @@ impl Soak {
             seconds: length.as_secs() as u32,
             server_kills: 0,
             server_stops: 0,
+            scribbles: 0,
             every_ms: self.every,
             hang_ms: None,
         };

@@ -53,6 +53,8 @@ pub(crate) enum Wrong {
     Late,
     /// A server was stopped, and a client did not say so.
     Silence,
+    /// The control ring was damaged, and no new one was made.
+    Renewal,
     /// Something stayed behind at the end.
     Leftover,
     /// A process ended that should not have, or did not come to its end.
@@ -82,6 +84,7 @@ impl fmt::Display for Violation {
             Wrong::Unanswered => "unanswered",
             Wrong::Late => "late",
             Wrong::Silence => "not noticed",
+            Wrong::Renewal => "not made anew",
             Wrong::Leftover => "left behind",
             Wrong::Process => "ended",
         };
