@@ -37,9 +37,11 @@
 //! invariants in `protocol/mod.rs`. The chat's record format is in [`chat`], which the engine never imports.
 
 pub mod chat;
+#[cfg_attr(loom, allow(dead_code, reason = "loom runs the algorithm, not the ring around it"))]
 mod layout;
 mod memory;
 mod name;
+#[cfg_attr(loom, allow(dead_code, reason = "loom runs the algorithm, not the ring around it"))]
 mod options;
 #[cfg_attr(loom, allow(dead_code, reason = "loom runs the algorithm, not the ring around it"))]
 mod protocol;

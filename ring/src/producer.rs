@@ -225,10 +225,47 @@ impl<R: Record> Producer<R> {
     /// # Errors
     /// [`PushError::Full`], [`PushError::Closed`], [`PushError::Corrupt`] or [`PushError::Truncated`] if not even the first went in.
     pub fn push_batch(&mut self, records: &[R]) -> Result<usize, PushError<()>> {
+        self.push_many(records.len(), |this, claimed, pushed| {
+            let rest = &records[pushed..];
+            let run = rest.len().min(this.writer.known_free() as usize);
+            if run == 0 {
+                copy_record_in(&this.writer.memory, claimed.0, &rest[0]);
+                this.publish(claimed)?;
+                let mut rest = rest[1..].iter();
+                // No more at once than a single producer's window: whether the ring was closed is looked at in between.
+                let more = rest.len().min(16) as u64;
+                let more = this.writer.publish_shared(more, |memory, position| {
+                    if let Some(record) = rest.next() {
+                        copy_record_in(memory, position, record);
+                    }
+                });
+                return Ok(1 + more as usize);
+            }
+            let mut run_of = rest[..run].iter();
+            this.writer.publish_run(run as u64, |memory, position| {
+                if let Some(record) = run_of.next() {
+                    copy_record_in(memory, position, record);
+                }
+            });
+            Ok(run)
+        })
+    }
+
+    /// Pushes `count` records, or as many as there is room for now, and wakes the consumer once. Returns how many.
+    ///
+    /// `put` gets the next position and how many are pushed already, publishes one record or a run of them, and says how
+    /// many; or that the consumer has passed over the claim, and then it is asked once more.
+    #[inline(always)]
+    fn push_many(
+        &mut self,
+        count: usize,
+        mut put: impl FnMut(&mut Self, Claimed, usize) -> Result<usize, Voided>,
+    ) -> Result<usize, PushError<()>> {
         let (mut pushed, mut passed_over) = (0, 0);
         let end = loop {
-            let rest = &records[pushed..];
-            let Some(record) = rest.first() else { break Ok(()) };
+            if pushed == count {
+                break Ok(());
+            }
             if passed_over == PATIENCE {
                 break Err(PushError::Full(()));
             }
@@ -236,20 +273,8 @@ impl<R: Record> Producer<R> {
                 Ok(claimed) => claimed,
                 Err(error) => break Err(error),
             };
-            let run = rest.len().min(self.writer.known_free() as usize);
-            if run > 0 {
-                let mut run_of = rest[..run].iter();
-                self.writer.publish_run(run as u64, |memory, position| {
-                    if let Some(record) = run_of.next() {
-                        copy_record_in(memory, position, record);
-                    }
-                });
-                pushed += run;
-                continue;
-            }
-            copy_record_in(&self.writer.memory, claimed.0, record);
-            match self.publish(claimed) {
-                Ok(()) => pushed += 1,
+            match put(self, claimed, pushed) {
+                Ok(more) => pushed += more,
                 Err(Voided) => passed_over += 1,
             }
         };

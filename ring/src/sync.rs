@@ -168,16 +168,6 @@ mod model {
             self.word.swap(value, order);
         }
 
-        pub(crate) fn fetch_update(
-            &self,
-            set: Ordering,
-            fetch: Ordering,
-            update: impl FnMut(u32) -> Option<u32>,
-        ) -> Result<u32, u32> {
-            self.touch.notify_one();
-            self.word.fetch_update(set, fetch, update)
-        }
-
         pub(crate) fn load(&self, order: Ordering) -> u32 {
             self.touch.notify_one();
             self.word.load(order)
@@ -187,16 +177,6 @@ mod model {
     impl AtomicU64 {
         pub(crate) fn new(value: u64) -> Self {
             Self { word: loom::sync::atomic::AtomicU64::new(value), touch: Condvar::new() }
-        }
-
-        pub(crate) fn fetch_update(
-            &self,
-            set: Ordering,
-            fetch: Ordering,
-            update: impl FnMut(u64) -> Option<u64>,
-        ) -> Result<u64, u64> {
-            self.touch.notify_one();
-            self.word.fetch_update(set, fetch, update)
         }
 
         pub(crate) fn load(&self, order: Ordering) -> u64 {

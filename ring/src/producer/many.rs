@@ -1,8 +1,8 @@
 //! Several records at once, made as they go in, for who writes many rings in turn.
 
-use super::{PATIENCE, Producer, prefix};
+use super::{Producer, prefix};
 use crate::Record;
-use crate::error::{PushError, Voided};
+use crate::error::PushError;
 use crate::memory::Memory;
 use crate::slot::copy_in;
 
@@ -37,32 +37,15 @@ impl<R: Record> Producer<R> {
         sources: &mut [T],
         prefix_of: impl for<'a> Fn(&'a mut T, usize) -> (&'a R, usize),
     ) -> Result<usize, PushError<()>> {
-        let (mut pushed, mut passed_over) = (0, 0);
         let count = sources.len();
-        let end = loop {
-            let Some(source) = sources.get_mut(pushed) else { break Ok(()) };
-            if passed_over == PATIENCE {
-                break Err(PushError::Full(()));
-            }
-            let claimed = match self.reserve() {
-                Ok(claimed) => claimed,
-                Err(error) => break Err(error),
-            };
-            let (record, used) = prefix_of(source, pushed);
+        self.push_many(count, |this, claimed, pushed| {
+            let (record, used) = prefix_of(&mut sources[pushed], pushed);
             if pushed + (FETCHED as usize) < count {
-                self.writer.memory.prefetch_record_for_write(claimed.0.wrapping_add(FETCHED), used);
+                this.writer.memory.prefetch_record_for_write(claimed.0.wrapping_add(FETCHED), used);
             }
-            copy_in(&self.writer.memory, claimed.0, 0, prefix(record, used));
-            match self.publish(claimed) {
-                Ok(()) => pushed += 1,
-                Err(Voided) => passed_over += 1,
-            }
-        };
-        if pushed > 0 {
-            self.writer.announce(pushed);
-            return Ok(pushed);
-        }
-        end.map(|()| 0)
+            copy_in(&this.writer.memory, claimed.0, 0, prefix(record, used));
+            this.publish(claimed).map(|()| 1)
+        })
     }
 
     /// Fetches the slots that the next `records` records of `used` bytes will be written to, while something else is done:

@@ -105,6 +105,13 @@ impl<M: Memory + Clone> Reader<M> {
         !self.counting && self.sees_record()
     }
 
+    /// Whether records stand ready from the head on, as far as the last of so many says: a hint.
+    #[cfg(not(loom))]
+    pub(crate) fn has_run(&self, count: u64) -> bool {
+        let last = self.head.wrapping_add(count - 1);
+        State(self.memory.state(last).load(Ordering::Relaxed)).is_ready_at(last)
+    }
+
     /// What stands at the head now. Passes holes: positions that carry no record (I7).
     #[inline(always)]
     pub(crate) fn look(&mut self) -> Look {

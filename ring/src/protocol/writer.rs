@@ -311,27 +311,63 @@ impl<M: Memory + Clone> Writer<M> {
     /// slot was given back, the record was not delivered.
     #[inline(always)]
     pub(crate) fn publish(&mut self, Claimed(position): Claimed) -> Result<(), Claimed> {
-        let word = self.memory.state(position);
-        let ready = self.ready.at(position);
-        let order = publish_order();
         if self.single {
-            word.store(ready.0, order);
+            self.memory.state(position).store(self.ready.at(position).0, publish_order());
             self.next = position.wrapping_add(1);
             if self.next == self.free_to {
                 // Where the next claim will look: the line comes meanwhile.
                 self.memory.prefetch_for_write(position.wrapping_add(self.ahead.len()));
             }
-        } else if planted(Mutant::StorePublish) {
-            word.store(ready.0, order);
         } else {
-            let ours = self.claimed.at(position);
-            if word.compare_exchange(ours.0, ready.0, order, Ordering::Relaxed).is_err() {
-                self.give_back(position);
-                return Err(Claimed(position));
-            }
+            self.publish_taken(position)?;
         }
         self.count_published(1);
         Ok(())
+    }
+
+    /// Many producers: CLAIMED to READY, unless the consumer has passed over it.
+    #[inline(always)]
+    fn publish_taken(&mut self, position: u64) -> Result<(), Claimed> {
+        let word = self.memory.state(position);
+        let ready = self.ready.at(position);
+        if planted(Mutant::StorePublish) {
+            word.store(ready.0, publish_order());
+            return Ok(());
+        }
+        let ours = self.claimed.at(position);
+        if word.compare_exchange(ours.0, ready.0, publish_order(), Ordering::Relaxed).is_err() {
+            self.give_back(position);
+            return Err(Claimed(position));
+        }
+        Ok(())
+    }
+
+    /// Many producers: claims, has `write` write and publishes position after position, each by itself, up to `count` or to
+    /// the first that is not to be had at once or is taken from us again. Returns how many. A burst is counted once.
+    #[inline(always)]
+    pub(crate) fn publish_shared(&mut self, count: u64, mut write: impl FnMut(&M, u64)) -> u64 {
+        if self.single || self.counting {
+            return 0;
+        }
+        let mut done = 0;
+        while done < count {
+            let position = self.next;
+            let state = State(self.memory.state(position).load(Ordering::Acquire));
+            if state != State::free(position) || !self.take(position) {
+                break;
+            }
+            self.memory.prefetch_for_write(position.wrapping_add(self.ahead.len()));
+            write(&self.memory, position);
+            if self.publish_taken(position).is_err() {
+                break;
+            }
+            done += 1;
+        }
+        if done > 0 {
+            self.ahead.grow();
+            self.count_published(done);
+        }
+        done
     }
 
     /// How many positions from the next one on are known to be free and need no claim: none among many producers, and

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use loom::thread;
 
 use super::Model;
-use super::stage::{Grace, drain, mpsc, pop, push, reader, spsc, try_push, write, writer};
-use crate::protocol::{Claimed, Writer};
+use super::stage::{Grace, drain, mpsc, pop, push, reader, spsc, take, try_push, write, writer};
+use crate::protocol::{Claimed, Head, Writer};
 use crate::sync::Mutant;
 
 pub(super) const MODELS: &[Model] = &[
@@ -51,6 +51,13 @@ pub(super) const MODELS: &[Model] = &[
         variants: 1,
         catches: &[Mutant::RelaxedPublish],
         body: burst,
+    },
+    Model {
+        name: "a burst of claims comes through beside another producer and a consumer that passes over claims",
+        preemptions: 2,
+        variants: 1,
+        catches: &[Mutant::StorePublish, Mutant::StoreClaim, Mutant::RelaxedPublish],
+        body: burst_of_claims,
     },
     Model {
         name: "a run of free slots is seen with one look, and its copies are done",
@@ -165,6 +172,28 @@ fn burst(_: usize) {
     producing.join().unwrap();
     got.extend(drain(&mut consumer));
     assert_eq!(got, [1, 2, 3]);
+}
+
+fn burst_of_claims(_: usize) {
+    let memory = mpsc(4, 2);
+    let [mut first, mut second] = [writer(&memory, 1), writer(&memory, 2)];
+    let bursting = thread::spawn(move || {
+        let mut values = 1..=2;
+        first.publish_shared(2, |memory, position| write(memory, Claimed(position), values.next().unwrap()))
+    });
+    let pushing = thread::spawn(move || try_push(&mut second, 10));
+    let mut consumer = reader(&memory);
+    let mut got = Vec::new();
+    match consumer.look() {
+        Ok(Head::Ready) => got.push(take(&mut consumer)),
+        Ok(Head::Claimed(owner)) => drop(consumer.void(owner)),
+        _ => {}
+    }
+    let (published, pushed) = (bursting.join().unwrap(), pushing.join().unwrap());
+    got.extend(drain(&mut consumer));
+    let of = |own: bool| got.iter().copied().filter(|&value| (value < 10) == own).collect::<Vec<_>>();
+    assert_eq!(of(true), (1..=published).collect::<Vec<_>>());
+    assert_eq!(of(false), vec![10; usize::from(pushed)]);
 }
 
 fn run_of_slots(_: usize) {
