@@ -41,6 +41,11 @@ impl Pace {
         }
     }
 
+    /// The same, but all of it so much later.
+    pub(crate) fn later(self, by: Duration) -> Self {
+        Self { start_ns: self.start_ns + by.as_nanos() as u64, ..self }
+    }
+
     /// When message `index` (from 0) is due, nanoseconds of CLOCK_MONOTONIC.
     pub(crate) fn due(&self, index: u64) -> u64 {
         self.start_ns + index * self.interval_ns

@@ -136,6 +136,9 @@ pub(crate) enum Unit {
     /// How many.
     #[serde(rename = "count")]
     Count,
+    /// How many times something else, in the same round.
+    #[serde(rename = "×")]
+    Times,
 }
 
 impl Unit {
@@ -165,6 +168,7 @@ impl Unit {
             Self::Bytes => scaled(["B", "KiB", "MiB", "GiB"], 1024.0),
             Self::PercentOfCore => format!("{value:.2} %"),
             Self::Count => format!("{value:.0}"),
+            Self::Times => crate::table::times(value),
         }
     }
 }

@@ -18,6 +18,7 @@ mod echo;
 mod failure;
 mod fanout;
 mod figures;
+mod flood;
 mod floor;
 mod hop;
 mod host;
@@ -75,6 +76,7 @@ enum Command {
     Fanout(fanout::Fanout),
     Scale(scale::Scale),
     Broadcasters(broadcasters::Broadcasters),
+    Flood(flood::Flood),
     Replay(replay::Replay),
     Chaos(chaos::Chaos),
     Soak(soak::Soak),
@@ -97,6 +99,7 @@ enum ChildRole {
     },
     Replay,
     Scale,
+    Flood,
     Chaos,
     Exec {
         program: PathBuf,
@@ -138,6 +141,7 @@ impl Command {
             Self::Fanout(fanout) => fanout.run(),
             Self::Scale(scale) => scale.run(),
             Self::Broadcasters(broadcasters) => broadcasters.run(),
+            Self::Flood(flood) => flood.run(),
             Self::Replay(replay) => replay.run(),
             Self::Chaos(chaos) => chaos.run(),
             Self::Soak(soak) => soak.run(),
@@ -156,6 +160,7 @@ impl ChildRole {
             Self::Pump { cpu } => throughput::child(cpu),
             Self::Replay => replay::child(),
             Self::Scale => scale::child(),
+            Self::Flood => flood::child(),
             Self::Chaos => chaos::child(),
             Self::Exec { program, arguments } => child::exec(program, arguments),
         }

@@ -95,6 +95,7 @@ impl ConnectError {
                     code,
                     ErrorCode::ShuttingDown
                         | ErrorCode::TooManyHellos
+                        | ErrorCode::Barred
                         | ErrorCode::DescriptorsLow
                         | ErrorCode::MappingsLow
                         | ErrorCode::NoSuchClient

@@ -11,6 +11,7 @@ use crate::error::{PopError, Tampered};
 use crate::memory::Memory;
 use crate::owners::{self, CONSUMER};
 use crate::private::Private;
+use crate::process::ProcessId;
 use crate::protocol::{Damage, Head, Reader, find_tail};
 use crate::region::Region;
 use crate::slot::{copy_out, copy_out_used};
@@ -237,6 +238,40 @@ impl<R: Record> Consumer<R> {
         self.reader.audit().map_err(|damage| {
             if self.reader.memory.is_truncated() { Tampered::Truncated } else { Tampered::Slot(damage) }
         })
+    }
+
+    /// How many of the ring's slots are in quarantine now: claimed by producers that were passed over and are neither back
+    /// nor known dead. Costs a look at each slot. They are lost to the ring for as long as those processes live, so a ring
+    /// of which most are in quarantine is as good as full.
+    #[must_use]
+    pub fn quarantined(&self) -> u32 {
+        self.reader.count_quarantined()
+    }
+
+    /// How many claims this consumer has passed over since it attached: each put a slot in quarantine.
+    #[must_use]
+    pub fn passed_over(&self) -> u64 {
+        self.reader.voided()
+    }
+
+    /// The number, in the owner table, of the producer whose record was popped last; 0 before the first. It is what the
+    /// slot said, and where many may write a ring anybody can write that.
+    #[must_use]
+    #[inline(always)]
+    pub fn popped_from(&self) -> u16 {
+        self.reader.taken_from()
+    }
+
+    /// The process that is attached as producer `number` now, as its entry in the owner table says.
+    #[must_use]
+    pub fn producer(&self, number: u16) -> Option<ProcessId> {
+        let memory = &self.reader.memory;
+        let is_one = number != CONSUMER && u32::from(number) <= memory.shape().owners;
+        if is_one {
+            ProcessId::from_word(memory.owner(number).identity.load(Ordering::Acquire))
+        } else {
+            None
+        }
     }
 
     /// The part of [`audit`](Self::audit) that does not look at the slots: under a microsecond.

@@ -16,6 +16,8 @@ pub enum Guard {
     EarlyUnlink = 8,
     /// `membarrier` between a sleeper's announcement and its second look: the fence that publishers do without.
     SleepersFence = 16,
+    /// Taking a control ring whose slots are mostly in quarantine for a damaged one.
+    Quarantine = 32,
 }
 
 static OUT: AtomicU32 = AtomicU32::new(0);

@@ -38,6 +38,8 @@ pub(crate) enum Outcome {
 /// What the steward answers to [`Chore::Open`](crate::steward::Chore::Open).
 pub(crate) struct Opened {
     pub(crate) hello: Record,
+    /// Who pushed it.
+    pub(crate) from: Option<ProcessId>,
     pub(crate) outcome: Outcome,
 }
 

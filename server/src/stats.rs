@@ -35,6 +35,7 @@ pub(crate) struct RouterCounters {
     pub(crate) damaged: Counter,
     pub(crate) renewed: Counter,
     pub(crate) flooded: Counter,
+    pub(crate) barred: Counter,
     pub(crate) paced: Counter,
     pub(crate) connected: Counter,
     pub(crate) refused: Counter,
@@ -101,6 +102,8 @@ pub struct Stats {
     pub renewed: u64,
     /// Commands that were not carried out because their sender had more under way than it may.
     pub flooded: u64,
+    /// Clients that were ended for flooding, and whose processes were not let in again for a while.
+    pub barred: u64,
     /// Turns of clients that sent far more than the others and were held to one turn in a millisecond for it.
     pub paced: u64,
     /// Records put into reply rings.
@@ -159,6 +162,7 @@ impl Counters {
             damaged: router.damaged.get(),
             renewed: router.renewed.get(),
             flooded: router.flooded.get(),
+            barred: router.barred.get(),
             paced: router.paced.get(),
             delivered: broadcasters.iter().map(|b| b.delivered).sum(),
             dropped: broadcasters.iter().map(|b| b.dropped).sum(),

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use halyard_ring::chat::{ErrorCode, Record, RingRole, SCHEMA, ServerName, parse_ring_name};
-use halyard_ring::{Ring, RingKind, RingName};
+use halyard_ring::{ProcessId, Ring, RingKind, RingName};
 
 use crate::config::REPLY_CAPACITY_MIN;
 use crate::leftovers::remove_dead_replies;
@@ -22,6 +22,8 @@ pub(crate) enum Chore {
     Open {
         /// The HELLO.
         hello: Box<Record>,
+        /// Who pushed it, for the router.
+        from: Option<ProcessId>,
         /// Only to say that there are too many.
         refuse: bool,
     },
@@ -71,7 +73,7 @@ impl Steward {
 
     fn work(&mut self, chore: Chore, lines: &mut String) {
         match chore {
-            Chore::Open { hello, refuse } => {
+            Chore::Open { hello, from, refuse } => {
                 let mut outcome = open(&self.server, &hello);
                 if let Outcome::Usable(reply) = outcome {
                     let too_many =
@@ -82,7 +84,7 @@ impl Steward {
                         Some((code, text)) => Outcome::Unfit(reply, code, text),
                     };
                 }
-                self.notices.send(Notice::Opened(Box::new(Opened { hello: *hello, outcome })));
+                self.notices.send(Notice::Opened(Box::new(Opened { hello: *hello, from, outcome })));
             }
             Chore::Remove(ring) => {
                 // A client of another user has removed its names itself, or died too early; then it is for that user to do.

@@ -33,6 +33,9 @@ pub(crate) fn error_text(code: ErrorCode) -> &'static str {
         ErrorCode::SpillFull => {
             "the recipient's ring is full, and so is the server's memory for what waits (--spill-total)"
         }
+        ErrorCode::Barred => {
+            "this process was thrown out for flooding a short while ago: wait, and send fewer commands (--window)"
+        }
         _ => "the command was not carried out",
     }
 }

@@ -138,6 +138,8 @@ wire_enum! {
         MappingsLow = 23,
         /// The recipient's ring is full, and so is the server's memory for records that wait.
         SpillFull = 24,
+        /// The client's process was thrown out for flooding a short while ago.
+        Barred = 25,
     }
 }
 

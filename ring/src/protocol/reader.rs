@@ -30,6 +30,10 @@ pub(crate) struct Reader<M> {
     /// Counting mode: a token of `ready` whose record was not taken yet.
     token: bool,
     consumed: u64,
+    /// Whose the record was that was taken last: its producer's number.
+    from: u16,
+    /// Claims that it has passed over.
+    voided: u64,
     /// Positions left behind since sleeping producers were last looked for behind a fence.
     unfenced: u64,
 }
@@ -67,6 +71,8 @@ impl<M: Memory + Clone> Reader<M> {
             counting: shape.mode == Mode::Counting,
             token: false,
             consumed,
+            from: 0,
+            voided: 0,
             // It may have died before it woke whom it had made room for.
             unfenced: u64::from(!planted(Mutant::ForgetSleepers)),
             memory,
@@ -96,6 +102,12 @@ impl<M: Memory + Clone> Reader<M> {
 
     pub(crate) fn capacity(&self) -> u64 {
         self.capacity
+    }
+
+    /// The number of the producer whose record was taken last; 0 before the first.
+    #[cfg(not(loom))]
+    pub(crate) fn taken_from(&self) -> u16 {
+        self.from
     }
 
     /// Whether a record stands at the head, as far as one look shows that passes no holes and takes no tokens.
@@ -277,6 +289,7 @@ impl<M: Memory + Clone> Reader<M> {
             self.forget_ahead();
             return Err(Damage { position: head, state });
         }
+        self.from = state.owner();
         // I5: Release, after the copy.
         let order = if planted(Mutant::RelaxedFree) { Ordering::Relaxed } else { Ordering::Release };
         word.store(State::free(head.wrapping_add(self.capacity)).0, order);
@@ -377,6 +390,7 @@ impl<M: Memory + Clone> Reader<M> {
             leave_quarantine(&self.memory);
         } else {
             bump(&header.consumer.voids);
+            self.voided += 1;
             self.pass_hole();
             self.freed_for_certain();
         }
@@ -421,6 +435,20 @@ impl<M: Memory + Clone> Reader<M> {
             }
         }
         Ok(())
+    }
+
+    /// How many claims this consumer has passed over.
+    #[cfg(not(loom))]
+    pub(crate) fn voided(&self) -> u64 {
+        self.voided
+    }
+
+    /// How many slots are in quarantine now, by a look at each: the header's count is anybody's to write.
+    #[cfg(not(loom))]
+    pub(crate) fn count_quarantined(&self) -> u32 {
+        let quarantined =
+            |&slot: &u64| State(self.memory.state(slot).load(Ordering::Relaxed)).is_quarantined();
+        (0..self.capacity).filter(quarantined).count() as u32
     }
 
     /// Whether the header's words that only this consumer writes are what it wrote.

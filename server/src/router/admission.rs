@@ -11,6 +11,7 @@ use halyard_ring::{ProcessId, monotonic_ns};
 
 use super::Router;
 use super::fair::Share;
+use super::newcomers::{Place, Pusher};
 use super::session::{Long, Session, Window};
 use crate::audit::Line;
 use crate::broadcaster::Arrival;
@@ -56,24 +57,52 @@ impl Router {
             }
             None => {}
         }
-        let max = self.parts.config.hellos_max;
-        if self.opening >= 2 * max {
-            // Not even a refusal: the client says HELLO again when it has heard nothing.
-            self.parts.counters.router.refused.add(1);
-            self.nonsense(record, "too many HELLOs at once");
-            return;
-        }
-        let refuse = self.opening >= max;
-        self.opening += 1;
+        // As many again as are let in are told that there are too many. Beyond that not even a refusal: the client says
+        // HELLO again when it has heard nothing.
+        let places = 2 * self.parts.config.hellos_max as usize;
+        let from = self.pusher();
+        let given_up = match self.newcomers.arrives(from, record, places) {
+            Place::Taken => None,
+            Place::InsteadOf(other) => Some(*other),
+            Place::None => Some(*record),
+        };
         self.greetings.insert(key, Greeting::Opening);
-        // The steward outlives the router.
-        let _ = self.parts.steward.send(Chore::Open { hello: Box::new(*record), refuse });
+        if let Some(hello) = given_up {
+            if let Some((_, ring)) = hello_parts(&hello) {
+                self.greetings.remove(&(ring.to_owned(), hello.number));
+            }
+            self.parts.counters.router.refused.add(1);
+            self.nonsense(&hello, "too many HELLOs at once");
+        }
+        self.open_next(monotonic_ns());
+    }
+
+    /// The process that pushed the record that was just taken, as the control ring's owner table has it.
+    pub(super) fn pusher(&self) -> Pusher {
+        let consumer = &self.parts.consumer;
+        consumer.producer(consumer.popped_from())
+    }
+
+    /// Has the steward open the rings whose turn it is.
+    pub(super) fn open_next(&mut self, now: u64) {
+        let places = self.parts.config.hellos_max as usize;
+        while let Some((from, hello, refuse)) = self.newcomers.next(now, places) {
+            // The steward outlives the router.
+            let _ = self.parts.steward.send(Chore::Open { hello, from, refuse });
+        }
     }
 
     /// The steward has opened the reply ring of a HELLO, or could not.
-    pub(super) fn opened(&mut self, Opened { hello, outcome }: Opened) {
-        self.opening = self.opening.saturating_sub(1);
-        let (nick, ring) = hello_parts(&hello).unwrap_or_default();
+    pub(super) fn opened(&mut self, Opened { hello, from, outcome }: Opened) {
+        let is_in = self.answer_hello(&hello, outcome);
+        let now = monotonic_ns();
+        self.newcomers.looked_at(from, is_in, now);
+        self.open_next(now);
+    }
+
+    /// Answers a HELLO, if its sender can be answered. Returns whether it was let in.
+    fn answer_hello(&mut self, hello: &Record, outcome: Outcome) -> bool {
+        let (nick, ring) = hello_parts(hello).unwrap_or_default();
         let key = (ring.to_owned(), hello.number);
         let text = String::from_utf8_lossy(nick);
         let nick = core::str::from_utf8(nick).map_err(|_| &*text);
@@ -81,11 +110,11 @@ impl Router {
             Outcome::Unreachable(why) => {
                 self.greetings.remove(&key);
                 self.note_refusal(&text, None, &why);
-                return;
+                return false;
             }
             Outcome::Unfit(reply, code, why) => (reply, Err((code, why))),
             Outcome::Usable(reply) => {
-                let judged = self.judge(&hello, nick, reply.process);
+                let judged = self.judge(hello, nick, reply.process);
                 (reply, judged)
             }
         };
@@ -94,6 +123,7 @@ impl Router {
                 let slot = self.admit(reply, welcome, hello.room_seq, key.clone());
                 self.greetings.insert(key, Greeting::Welcomed(slot));
                 self.welcome(slot);
+                true
             }
             Err((code, why)) => {
                 self.greetings.remove(&key);
@@ -103,6 +133,7 @@ impl Router {
                 let mut record = refusal(Kind::Refused, code, hello.command, &why);
                 record.delivered_ns = monotonic_ns();
                 let _ = producer.try_push_prefix(&record, record.used());
+                false
             }
         }
     }
@@ -131,6 +162,15 @@ impl Router {
         let plain = |code: ErrorCode| (code, error_text(code).to_owned());
         if self.stopping {
             return Err(plain(ErrorCode::ShuttingDown));
+        }
+        if let Some(left) = self.bars.left(process, monotonic_ns()) {
+            let text = format!(
+                "process {} was thrown out for flooding: it may come back in {:.1} s, and is to send no more commands \
+                 than may be under way (--window)",
+                process.pid(),
+                left.as_secs_f64()
+            );
+            return Err((ErrorCode::Barred, text));
         }
         if hello.generation != PROTOCOL {
             let text =

@@ -30,6 +30,8 @@ const SLICE_NS: u64 = 1_000_000;
 /// A paced client's turn ends after so long, whatever is left of it, and the next comes three times as long as it took
 /// later: commands differ in what they cost.
 const TURN_NS: u64 = SLICE_NS / 4;
+/// But no later than this: a turn in which the router had to wait for a processor seems long, and cost nobody anything.
+const REST_MAX_NS: u64 = 16 * SLICE_NS;
 
 /// One client's part: kept with its session.
 #[derive(Default)]
@@ -253,7 +255,7 @@ impl Fair {
     pub(super) fn back(&mut self, slot: u32, share: &mut Share, began_ns: u64, ends_ns: u64) {
         let has_rested = began_ns >= share.rests_until_ns;
         if share.paced.is_some() && has_rested {
-            share.rests_until_ns = began_ns + SLICE_NS.max(4 * (ends_ns - began_ns));
+            share.rests_until_ns = began_ns + (4 * (ends_ns - began_ns)).clamp(SLICE_NS, REST_MAX_NS);
         }
         if !share.backlog.is_empty() {
             self.waiting.push_back(slot);

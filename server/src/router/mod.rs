@@ -5,9 +5,11 @@
 //! it), for nothing else; broadcasters never wait for anyone.
 
 mod admission;
+mod bars;
 mod commands;
 mod fair;
 mod history;
+mod newcomers;
 mod post;
 mod renew;
 mod rounds;
@@ -38,7 +40,9 @@ use crate::stats::Counters;
 use crate::steward::Chore;
 use crate::wire::{error_record, refusal};
 use admission::Greeting;
+use bars::Bars;
 use fair::{Fair, Turn};
+use newcomers::Newcomers;
 use renew::Health;
 use session::{Known, Session};
 pub(crate) use settle::Orphans;
@@ -52,6 +56,8 @@ const IDLE: Duration = Duration::from_secs(1);
 const DRAIN: Duration = Duration::from_secs(1);
 /// A client is told at most this often of records that are no answers.
 const COMPLAIN_EVERY_NS: u64 = 1_000_000_000;
+/// Of so many records of unknown clients one looks at the clock, whether it is time to look into it.
+const STRAYS: u32 = 64;
 /// A log line about nonsense in the control ring comes at most this often.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
@@ -92,8 +98,9 @@ pub(crate) struct Router {
     greetings: HashMap<(String, u64), Greeting>,
     /// Who bears which origin: the slot of the newest session that does.
     origins: HashMap<u64, u32>,
-    /// HELLOs whose reply rings are being opened.
-    opening: u32,
+    /// HELLOs whose reply rings are to be opened.
+    newcomers: Newcomers,
+    bars: Bars,
     history: History,
     /// The job that is being made.
     job: Job,
@@ -102,6 +109,8 @@ pub(crate) struct Router {
     /// A text that came in fragments, whole.
     text: String,
     nonsense: LogLimit,
+    /// Records of unknown clients since one was last looked into, or a while before that.
+    strays: u32,
     health: Health,
     settling: Option<Settling>,
     fair: Fair,
@@ -146,12 +155,14 @@ impl Router {
             put_off: Vec::new(),
             greetings: HashMap::new(),
             origins: HashMap::new(),
-            opening: 0,
+            newcomers: Newcomers::default(),
+            bars: Bars::default(),
             history,
             job: Job::empty(),
             flights: 0,
             text: String::new(),
             nonsense: LogLimit { last: None, suppressed: 0 },
+            strays: 0,
             health: Health::new(),
             settling,
             fair,
@@ -177,9 +188,13 @@ impl Router {
                 self.heed(notice);
             }
             let mut pause = IDLE;
+            if self.newcomers.rests() {
+                self.open_next(monotonic_ns());
+                pause = Duration::from_nanos(newcomers::REST_NS);
+            }
             if self.settling.is_some() {
                 self.settle(false);
-                pause = settle::LOOK_EVERY;
+                pause = pause.min(settle::LOOK_EVERY);
                 self.flush();
             }
             if self.look_after_control(taken) {
@@ -243,7 +258,6 @@ impl Router {
     fn take(&mut self, record: &Record) {
         #[cfg(feature = "faults")]
         halyard_ring::faults::pass(halyard_ring::faults::Point::Taken);
-        let now = monotonic_ns();
         if record.kind == Kind::Hello.wire() {
             self.hello(record);
             return;
@@ -251,13 +265,9 @@ impl Router {
         let slot = record.client.wrapping_sub(1) & self.slot_mask;
         let known = self.sessions.get_mut(slot as usize).and_then(Option::as_mut);
         let Some(session) = known.filter(|session| session.client.id == record.client) else {
-            if self.is_scribbled() {
-                return;
-            }
-            self.parts.counters.router.unknown_sender.add(1);
-            self.nonsense(record, "record from an unknown client");
-            return;
+            return self.stray(record);
         };
+        let now = monotonic_ns();
         if session.client.token != record.generation {
             if self.is_scribbled() {
                 return;
@@ -275,6 +285,22 @@ impl Router {
             Turn::Now => self.carry_on(slot, record, now),
             Turn::Later => self.fair.put_off(slot, &mut session.share, record),
             Turn::Refused => self.refuse(slot, now),
+        }
+    }
+
+    /// A record bears an id that nobody has: damage, a client that does not know yet that its session is over, or a flood
+    /// of them. Nobody is told, so of a flood only the first in a while is looked into.
+    fn stray(&mut self, record: &Record) {
+        let is_first = self.strays.is_multiple_of(STRAYS);
+        self.strays = if is_first && self.is_suspicion_due() { 1 } else { self.strays + 1 };
+        if self.strays != 1 {
+            self.parts.counters.router.unknown_sender.add(1);
+            self.nonsense.suppressed += 1;
+            return;
+        }
+        if !self.is_scribbled() {
+            self.parts.counters.router.unknown_sender.add(1);
+            self.nonsense(record, "record from an unknown client");
         }
     }
 

@@ -1,8 +1,8 @@
 //! A damaged control ring is replaced by a new one under the same name.
 //!
 //! Every client may write the control ring, so any of them can ruin it: scribble over it, truncate its file, close it.
-//! The router notices by what cannot be (a slot's state, a header word, a ring closed by somebody else), makes a new
-//! ring and tells every client so, in its reply ring, which nobody else shares. The sessions go on: ids, tokens, rooms
+//! The router notices by what cannot be (a slot's state, a header word, a ring closed by somebody else, most slots held
+//! by claims that are never published), makes a new ring and tells every client so, in its reply ring, which nobody else shares. The sessions go on: ids, tokens, rooms
 //! and numbers are the server's own and were never in that ring. What clients had pushed and not seen answered they
 //! push again under the same numbers, and the server acts on each once.
 //!
@@ -47,6 +47,8 @@ pub(super) struct Health {
     /// When every slot was last looked at: because it was quiet, because of a suspicion.
     audited: Instant,
     suspected: Instant,
+    /// How many claims had been passed over when it was last counted how many slots are in quarantine for it.
+    passed_over: u64,
     renewed: Option<Instant>,
 }
 
@@ -56,6 +58,8 @@ enum Trouble {
     Tampered(Tampered),
     /// By somebody else.
     Closed,
+    /// So many of its slots are held by processes that live and do not publish.
+    Quarantined(u32),
 }
 
 impl fmt::Display for Trouble {
@@ -63,6 +67,12 @@ impl fmt::Display for Trouble {
         match self {
             Self::Tampered(what) => what.fmt(f),
             Self::Closed => f.write_str("another process has closed it"),
+            Self::Quarantined(slots) => {
+                write!(
+                    f,
+                    "{slots} of its slots are in quarantine: living processes hold claims and do not publish"
+                )
+            }
         }
     }
 }
@@ -70,7 +80,15 @@ impl fmt::Display for Trouble {
 impl Health {
     pub(super) fn new() -> Self {
         let now = Instant::now();
-        Self { trouble: None, looked: now, busy: now, audited: now, suspected: now, renewed: None }
+        Self {
+            trouble: None,
+            looked: now,
+            busy: now,
+            audited: now,
+            suspected: now,
+            passed_over: 0,
+            renewed: None,
+        }
     }
 
     /// Whether there is something wrong that nothing has been done about.
@@ -113,18 +131,22 @@ impl Router {
         true
     }
 
+    /// Whether every slot may be looked at again because of a suspicion.
+    pub(super) fn is_suspicion_due(&self) -> bool {
+        self.health.is_alert() || self.health.suspected.elapsed() >= SUSPECT_EVERY
+    }
+
     /// A record is suspicious: it makes no sense, or there was damage lately. True if somebody has written into the ring, so that it may not be what the
     /// client sent.
     pub(super) fn is_scribbled(&mut self) -> bool {
         if self.stopping || !guards::is_in(Guard::Renewal) {
             return false;
         }
-        let consumer = &mut self.parts.consumer;
-        let found = if self.health.is_alert() || self.health.suspected.elapsed() >= SUSPECT_EVERY {
+        let found = if self.is_suspicion_due() {
             self.health.suspected = Instant::now();
-            consumer.audit()
+            self.parts.consumer.audit()
         } else {
-            consumer.check_header()
+            self.parts.consumer.check_header()
         };
         if let Err(what) = found {
             self.health.trouble = Some(Trouble::Tampered(what));
@@ -146,13 +168,25 @@ impl Router {
             let has_been_quiet = now - health.busy >= QUIET;
             let is_due =
                 health.is_alert() || health.audited < health.busy || now - health.audited >= QUIET_EVERY;
-            let found = if (has_been_quiet || health.is_alert()) && is_due {
+            let consumer = &mut self.parts.consumer;
+            let in_full = (has_been_quiet || health.is_alert()) && is_due;
+            let found = if in_full {
                 health.audited = now;
-                self.parts.consumer.audit()
+                consumer.audit()
             } else {
-                self.parts.consumer.check_header()
+                consumer.check_header()
             };
             health.trouble = found.err().map(Trouble::Tampered);
+            let passed_over = consumer.passed_over();
+            if health.trouble.is_none()
+                && health.passed_over != passed_over
+                && guards::is_in(Guard::Quarantine)
+            {
+                health.passed_over = passed_over;
+                let slots = consumer.quarantined();
+                let most = self.parts.config.control_capacity / 2;
+                health.trouble = (slots > most).then_some(Trouble::Quarantined(slots));
+            }
         }
         if self.stopping {
             return false;

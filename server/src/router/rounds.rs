@@ -38,16 +38,26 @@ impl Router {
     }
 
     /// A client has more commands under way than it may: this one is not carried out, and it may be sent again. Who
-    /// makes a habit of it has to go.
+    /// makes a habit of it has to go, and does not come back at once.
     pub(super) fn refuse(&mut self, slot: u32, now: u64) {
         self.parts.counters.router.flooded.add(1);
         let window = u64::from(self.parts.config.window);
         let Some(session) = &mut self.sessions[slot as usize] else { return };
         session.share.refused += 1;
-        if session.share.refused > FLOOD_WINDOWS * window {
-            self.end(slot, LeaveReason::Flooded);
-        } else {
-            self.complain(slot, ErrorCode::TooFast, now);
+        if session.share.refused <= FLOOD_WINDOWS * window {
+            return self.complain(slot, ErrorCode::TooFast, now);
         }
+        let process = session.client.process;
+        if self.pusher().is_some_and(|pusher| pusher != process) {
+            // Somebody else floods in its name.
+            if let Some(session) = &mut self.sessions[slot as usize] {
+                session.share.refused = 0;
+            }
+            self.parts.counters.router.stale.add(1);
+            return;
+        }
+        self.bars.bar(process, now);
+        self.parts.counters.router.barred.add(1);
+        self.end(slot, LeaveReason::Flooded);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use halyard_ring::chat::{Kind, LeaveReason, OverflowPolicy};
+use halyard_ring::chat::{ErrorCode, Kind, LeaveReason, OverflowPolicy};
 use halyard_ring::monotonic_ns;
 use halyard_server::Config;
 
@@ -257,5 +257,11 @@ fn whoever_floods_without_end_is_thrown_out_and_the_others_hear_why() {
     });
     assert_eq!((left.client, left.code), (flooder.id, LeaveReason::Flooded.wire()));
     assert!(server.stats().flooded > 0);
+    assert_eq!(server.stats().barred, 1);
+    ann.sync();
+    // Its process is not let in again at once, and is told for how long; those who are there stay.
+    let refused = Hello::new(server.name(), "flooder").try_connect().err().expect("barred");
+    assert_eq!(refused.code, ErrorCode::Barred.wire());
+    assert!(refused.check().unwrap().text.contains("thrown out for flooding"));
     ann.sync();
 }

@@ -123,6 +123,38 @@ fn damage_is_noticed_wherever_it_is_and_also_while_nobody_says_anything() {
 }
 
 #[test]
+fn a_control_ring_whose_slots_a_living_peer_claims_and_keeps_is_made_anew() {
+    let server =
+        TestServer::with(halyard_server::Config { control_capacity: 64, ..crate::support::config() });
+    let name = server.name().clone();
+    let mut ann = server.client("ann");
+    ann.join("lobby");
+    // One claim for each producer, all of them of a process that lives on: this one.
+    let ring = Ring::<Record>::open(&control_ring(&name)).unwrap();
+    let mut peers: Vec<_> = (0..64).map(|_| ring.producer().unwrap()).collect();
+    let claims: Vec<_> = peers.iter_mut().map_while(|peer| peer.try_claim().ok()).collect();
+    assert!(claims.len() > 32, "{} of 64 slots", claims.len());
+    eventually("made anew", || server.stats().renewed > 0);
+    done(&mut ann, &name, Kind::Say, "still here");
+    assert_eq!((server.stats().connected, server.stats().died), (1, 0));
+    // A few claims are no damage: they are passed over, and the ring stays what it is.
+    drop(claims);
+    drop(peers);
+    let before = server.stats().renewed;
+    let ring = Ring::<Record>::open(&control_ring(&name)).unwrap();
+    let mut peers: Vec<_> = (0..32).map(|_| ring.producer().unwrap()).collect();
+    let claims: Vec<_> = peers.iter_mut().map_while(|peer| peer.try_claim().ok()).collect();
+    let seen = || RingView::open(&control_ring(&name)).unwrap().inspect();
+    eventually("all passed over", || seen().counters.quarantined == claims.len() as u32);
+    for _ in 0..100 {
+        done(&mut ann, &name, Kind::Ping, "");
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    done(&mut ann, &name, Kind::Ping, "");
+    assert_eq!(server.stats().renewed, before);
+}
+
+#[test]
 fn a_long_text_of_which_half_was_taken_is_taken_whole_from_the_new_ring() {
     let server = TestServer::start();
     let name = server.name().clone();
