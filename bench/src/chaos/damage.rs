@@ -24,8 +24,9 @@ pub(crate) enum Damage {
     Truncated { bytes: u64 },
 }
 
-/// A word that never changes, two that are zero for ever, the consumer's place, its identity.
-const WORDS: [u64; 5] = [48, 120, 1000, 128, 1024];
+/// A word that never changes, two that are zero for ever, the consumer's identity. Not its place: it may write that again
+/// before it has looked, and nothing is left to be seen.
+const WORDS: [u64; 4] = [48, 120, 1000, 1024];
 /// Where the header says how many slots there are, how far apart, and where they begin (docs/protocol.md, section 3.1).
 const CAPACITY_AT: u64 = 24;
 const STRIDE_AT: u64 = 32;
