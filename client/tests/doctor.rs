@@ -114,7 +114,7 @@ impl Process {
 
     fn server(name: &Name) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_halyard"));
-        command.args(["demo-part", &name.0]);
+        command.args(["part-of-demo", &name.0]);
         Self::spawn(command, "ready")
     }
 
@@ -254,7 +254,7 @@ fn another_users_ring_is_named_as_such_and_never_touched() {
 fn root_puts_right_what_another_users_dead_server_left() {
     let Some((_folder, mut command)) = as_nobody() else { return };
     let name = Name::new("theirs");
-    command.args(["demo-part", &name.0]);
+    command.args(["part-of-demo", &name.0]);
     let mut server = Process::spawn(command, "ready");
     name.doctor(&["--fix"]).expect(0, &[("ok", "ring", "none")]);
     server.kill();

@@ -83,7 +83,7 @@ impl Process {
     fn server(name: &Name) -> Self {
         let program = env!("CARGO_BIN_EXE_halyard");
         let mut command = Command::new(program);
-        let process = command.args(["demo-part", &name.0]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let process = command.args(["part-of-demo", &name.0]).stdin(Stdio::piped()).stdout(Stdio::piped());
         Self(process.spawn().unwrap()).once_it_says("ready")
     }
 

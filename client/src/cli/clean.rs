@@ -2,9 +2,11 @@
 
 use std::io;
 
+use halyard_client::ServerName;
 use halyard_ring::{Belonging, Removal, RingName, list_names, remove_dead};
 use serde::Serialize;
 
+use super::asked::Asked;
 use super::exit::{Exit, Failure, Result};
 use super::ls::paint::{Paint, Style};
 use super::ls::push_json;
@@ -18,7 +20,7 @@ use super::out::Out;
 /// A ring is removed only if the lock that its creator held for life is free: that is proof, whatever pids say.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only the rings of these servers, or of these names; without one, all
+    /// Only the rings of these servers and of that of --server, or of these names; without one, all
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// Only say what would be removed
@@ -29,12 +31,13 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(crate) fn run(args: &Args) -> Result {
-    let verdicts = sweep(&args.names, args.dry_run).map_err(|error| Failure::Io("read /dev/shm", error))?;
+pub(crate) fn run(server: Option<&ServerName>, args: &Args) -> Result {
+    let asked = Asked::new(&args.names, server);
+    let verdicts = sweep(&asked, args.dry_run).map_err(|error| Failure::Io("read /dev/shm", error))?;
     let text = match args.json {
         true => json(&verdicts, args.dry_run),
-        false if verdicts.is_empty() && !args.names.is_empty() => {
-            format!("nothing here: no ring of {} in /dev/shm\n", args.names.join(" or "))
+        false if verdicts.is_empty() && !asked.is_all() => {
+            format!("nothing here: no ring of {asked} in /dev/shm\n")
         }
         false => text(&verdicts, &Paint::for_stdout()),
     };
@@ -68,16 +71,9 @@ struct Verdict {
 }
 
 /// Looks at every ring that is asked for and removes those of the dead, or only says so.
-fn sweep(asked: &[String], dry_run: bool) -> io::Result<Vec<Verdict>> {
+fn sweep(asked: &Asked, dry_run: bool) -> io::Result<Vec<Verdict>> {
     let names = list_names()?;
-    let wanted =
-        names.iter().filter(|name| asked.is_empty() || asked.iter().any(|asked| covers(asked, name)));
-    Ok(wanted.filter_map(|name| judge(name, dry_run)).collect())
-}
-
-/// Whether a ring is the one that is asked for, or one of the server that is.
-pub(super) fn covers(asked: &str, name: &RingName) -> bool {
-    name.as_str().strip_prefix(asked).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    Ok(names.iter().filter(|name| asked.covers(name)).filter_map(|name| judge(name, dry_run)).collect())
 }
 
 fn judge(name: &RingName, dry_run: bool) -> Option<Verdict> {

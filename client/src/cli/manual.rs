@@ -3,10 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::Cli;
+use super::command;
 use super::exit::{Exit, Failure, Result};
 use super::out::Out;
 
@@ -31,18 +30,18 @@ pub(crate) struct ManArgs {
 
 pub(crate) fn completions(args: &CompletionsArgs) -> Result {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "halyard", &mut script);
+    clap_complete::generate(args.shell, &mut command(), "halyard", &mut script);
     print(&script)
 }
 
 pub(crate) fn man(args: &ManArgs) -> Result {
     let failed = |error: io::Error| Failure::Io("write the manual", error);
     if let Some(folder) = &args.folder {
-        clap_mangen::generate_to(Cli::command(), folder).map_err(failed)?;
+        clap_mangen::generate_to(command(), folder).map_err(failed)?;
         return Ok(Exit::Done.into());
     }
     let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(failed)?;
+    clap_mangen::Man::new(command()).render(&mut page).map_err(failed)?;
     print(&page)
 }
 

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, and what they share.
 
+mod asked;
 mod chat;
 mod clean;
 mod clock;
@@ -30,8 +31,9 @@ mod who;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use halyard_client::ServerName;
 
 use exit::Ended;
@@ -70,8 +72,8 @@ pub(crate) struct Cli {
     /// The server's name
     #[arg(long, global = true, env = "HALYARD_SERVER", default_value_t, value_name = "NAME")]
     server: ServerName,
-    /// The group whose members share the server; for `server`, `chat` and whatever connects. Without it only your own
-    /// programs can connect, and they only to a server of yours
+    /// The group whose members share the server. Without it only your own programs can connect, and they only to a
+    /// server of yours
     #[arg(long, global = true, env = "HALYARD_GROUP", value_name = "GROUP")]
     group: Option<String>,
     #[command(subcommand)]
@@ -97,17 +99,50 @@ enum Command {
     Completions(manual::CompletionsArgs),
     Man(manual::ManArgs),
     #[command(hide = true)]
-    DemoPart(demo::PartArgs),
+    PartOfDemo(demo::PartArgs),
+}
+
+/// The subcommands to which `--server` means nothing.
+const WITHOUT_SERVER: &[&str] = &["completions", "man", "demo", "part-of-demo"];
+/// The subcommands to which `--group` means nothing: these, and those that only look at what there is.
+const WITHOUT_GROUP: &[&str] =
+    &["completions", "man", "demo", "part-of-demo", "ls", "top", "inspect", "clean", "doctor"];
+
+/// The command line, in which no subcommand shows an option that means nothing to it.
+fn command() -> clap::Command {
+    let mut command = Cli::command();
+    for (option, without) in [("server", WITHOUT_SERVER), ("group", WITHOUT_GROUP)] {
+        for name in without {
+            // In the place of the global one, which it has the name of.
+            let hidden = Arg::new(option).long(option).hide(true);
+            command = command.mut_subcommand(name, |sub| sub.arg(hidden));
+        }
+    }
+    command
+}
+
+/// Refuses an option that was typed where it means nothing.
+fn check_options(matches: &ArgMatches) -> Result<(), clap::Error> {
+    let Some((name, sub)) = matches.subcommand() else { return Ok(()) };
+    for (option, without) in [("server", WITHOUT_SERVER), ("group", WITHOUT_GROUP)] {
+        let is_typed = |matches: &ArgMatches| matches.value_source(option) == Some(ValueSource::CommandLine);
+        if without.contains(&name) && (is_typed(matches) || is_typed(sub)) {
+            let why = format!("--{option} means nothing to `halyard {name}`: leave it out");
+            return Err(command().error(ErrorKind::ArgumentConflict, why));
+        }
+    }
+    Ok(())
 }
 
 /// Runs what the command line says and turns how it ended into the exit code.
 pub(crate) fn run() -> ExitCode {
-    let matches = Cli::command().get_matches();
+    let matches = command().get_matches();
+    check_options(&matches).unwrap_or_else(|error| error.exit());
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let server = cli.server;
     // Commands about all servers are narrowed only by what was typed, not by a default.
     let typed = matches.value_source("server") == Some(ValueSource::CommandLine);
-    let named = typed.then(|| server.clone());
+    let named = typed.then_some(&server);
     let place = || Place::new(server.clone(), cli.group.as_deref());
     let ended = match cli.command {
         Command::Chat(args) => place().and_then(|place| chat::run(place, args)),
@@ -118,15 +153,15 @@ pub(crate) fn run() -> ExitCode {
         Command::Rooms(args) => place().and_then(|place| rooms::run(place, &args)),
         Command::Run(args) => place().and_then(|place| run::run(place, args)),
         Command::Server(args) => place().and_then(|place| server::run(place, *args)),
-        Command::Ls(args) => ls::run(&args),
+        Command::Ls(args) => ls::run(named, &args),
         Command::Top(args) => top::run(&server, &args),
         Command::Inspect(args) => inspect::run(&server, &args),
-        Command::Clean(args) => clean::run(&args),
+        Command::Clean(args) => clean::run(named, &args),
         Command::Doctor(args) => doctor::run(named, &args),
         Command::Demo(demo::Args {}) => demo::run(),
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),
-        Command::DemoPart(args) => demo::run_part(args),
+        Command::PartOfDemo(args) => demo::run_part(args),
     };
     connect::await_leaving();
     ended.unwrap_or_else(Ended::from).report()
@@ -135,6 +170,27 @@ pub(crate) fn run() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_option_is_shown_and_taken_only_where_it_means_something() {
+        let mut cli = command();
+        cli.build();
+        for sub in cli.get_subcommands_mut() {
+            let (name, help) = (sub.get_name().to_owned(), sub.render_long_help().to_string());
+            for (option, without) in [("server", WITHOUT_SERVER), ("group", WITHOUT_GROUP)] {
+                let means_nothing = without.contains(&name.as_str()) || name == "help";
+                assert_eq!(help.contains(&format!("--{option} ")), !means_nothing, "{name}: {option}");
+            }
+        }
+        let refused = |words: &[&str]| {
+            let matches = command().try_get_matches_from(words).unwrap();
+            check_options(&matches).is_err()
+        };
+        assert!(
+            refused(&["halyard", "--server", "dev", "man"]) && refused(&["halyard", "ls", "--group", "0"])
+        );
+        assert!(!refused(&["halyard", "ls", "--server", "dev"]) && !refused(&["halyard", "man"]));
+    }
 
     #[test]
     fn the_book_shows_what_is_understood() {

@@ -69,7 +69,7 @@ impl Stage {
         let program =
             std::env::current_exe().map_err(|error| Failure::Io("find this program's file", error))?;
         let mut command = Command::new(program);
-        command.arg("demo-part").arg(self.server.as_str());
+        command.arg("part-of-demo").arg(self.server.as_str());
         if index > 0 {
             command.arg(nick);
         }

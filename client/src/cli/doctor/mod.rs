@@ -16,7 +16,7 @@ use halyard_client::ServerName;
 use halyard_ring::{Mender, Removal, RingName, list_names, remove_dead};
 use halyard_server::Config;
 
-use super::clean::covers;
+use super::asked::Asked;
 use super::exit::{Exit, Failure, Result};
 use super::ls::paint::Paint;
 use super::ls::survey::Found;
@@ -38,7 +38,7 @@ Exit codes:
   0  nothing is wrong, or all of it was put right; notes do not count
   1  warnings or errors are left")]
 pub(crate) struct Args {
-    /// Only these servers, or rings of these names; without one that of --server, if given, or all
+    /// Only these servers and that of --server, or rings of these names; without one, all
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// Put right what can be
@@ -52,21 +52,12 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(crate) fn run(server: Option<ServerName>, args: &Args) -> Result {
-    let mut asked = args.names.clone();
-    if asked.is_empty() {
-        asked.extend(server.map(|server| server.to_string()));
-    }
+pub(crate) fn run(server: Option<&ServerName>, args: &Args) -> Result {
+    let asked = Asked::new(&args.names, server);
     let names = list_names().map_err(|error| Failure::Io("read /dev/shm", error))?;
-    let wanted = |name: &&RingName| asked.is_empty() || asked.iter().any(|asked| covers(asked, name));
     let mut findings = system::Limits::look().check(&Config::default());
-    findings.extend(system::strangers(&names, |rest| {
-        let part = |asked: &String| {
-            rest.strip_prefix(asked.as_str()).is_some_and(|more| more.is_empty() || more.starts_with('.'))
-        };
-        asked.is_empty() || asked.iter().any(part)
-    }));
-    findings.extend(examine(names.iter().filter(wanted), args.verbose));
+    findings.extend(system::strangers(&names, |rest| asked.covers_word(rest)));
+    findings.extend(examine(names.iter().filter(|name| asked.covers(name)), args.verbose));
     if args.fix {
         fix(&mut findings, args.verbose);
     }

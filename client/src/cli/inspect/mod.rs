@@ -11,6 +11,7 @@ use halyard_client::ServerName;
 use halyard_ring::chat::control_ring;
 use halyard_ring::{BadRingName, RingName};
 
+use super::asked::Asked;
 use super::exit::{Ended, Exit, Result};
 use super::ls::paint::Paint;
 use super::ls::push_json;
@@ -92,7 +93,7 @@ fn candidates(
 }
 
 fn missing(target: &str, ring: Option<&str>) -> Ended {
-    let survey = Survey::take().unwrap_or_default();
+    let survey = Survey::take(&Asked::all()).unwrap_or_default();
     let known = survey.servers.iter().find(|known| known.name.as_str() == target);
     match (known, ring) {
         (Some(known), Some(ring)) => {

@@ -5,9 +5,11 @@ pub(crate) mod survey;
 pub(crate) mod table;
 pub(crate) mod units;
 
+use halyard_client::ServerName;
 use halyard_ring::{Mode, RingKind};
 use serde::Serialize;
 
+use super::asked::Asked;
 use super::exit::{Exit, Failure, Result};
 use super::out::Out;
 use paint::{Paint, Style};
@@ -17,14 +19,24 @@ use table::{Cell, Table};
 /// List the servers and rings in shared memory: whose they are, and whether those still live
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Only these servers and that of --server, or rings of these names; without one, all
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
     /// One JSON object a line: type "server" for each server, "ring" for each ring
     #[arg(long)]
     json: bool,
 }
 
-pub(crate) fn run(args: &Args) -> Result {
-    let survey = Survey::take().map_err(|error| Failure::Io("read /dev/shm", error))?;
-    let text = if args.json { json(&survey) } else { text(&survey, &Paint::for_stdout()) };
+pub(crate) fn run(server: Option<&ServerName>, args: &Args) -> Result {
+    let asked = Asked::new(&args.names, server);
+    let survey = Survey::take(&asked).map_err(|error| Failure::Io("read /dev/shm", error))?;
+    let text = match args.json {
+        true => json(&survey),
+        false if survey.is_empty() && !asked.is_all() => {
+            format!("nothing here: no ring of {asked} in /dev/shm\n")
+        }
+        false => text(&survey, &Paint::for_stdout()),
+    };
     Out::new().raw(&text)?;
     Ok(Exit::Done.into())
 }

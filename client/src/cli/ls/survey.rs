@@ -10,6 +10,7 @@ use halyard_ring::{
     OpenError, ProcessId, RingName, RingView, Semaphore, Snapshot, creator_lives, list_names, monotonic_ns,
 };
 
+use crate::cli::asked::Asked;
 use crate::cli::visible::visible;
 
 /// Whether a ring's creator lives.
@@ -245,10 +246,10 @@ pub(crate) struct Survey {
 }
 
 impl Survey {
-    /// Looks at all there is. What vanishes meanwhile is left out.
-    pub(crate) fn take() -> io::Result<Self> {
+    /// Looks at what is asked for. What vanishes meanwhile is left out.
+    pub(crate) fn take(asked: &Asked) -> io::Result<Self> {
         let mut survey = Self::default();
-        for found in list_names()?.iter().filter_map(Found::look) {
+        for found in list_names()?.iter().filter(|name| asked.covers(name)).filter_map(Found::look) {
             let Some((server, _)) = &found.role else {
                 survey.others.push(found);
                 continue;
@@ -260,5 +261,9 @@ impl Survey {
         }
         // Names come sorted, and "control" sorts before "reply.".
         Ok(survey)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.servers.is_empty() && self.others.is_empty()
     }
 }
