@@ -10,7 +10,7 @@ use crate::Record;
 use crate::error::{PopError, Tampered};
 use crate::memory::Memory;
 use crate::owners::{self, CONSUMER};
-use crate::private::Private;
+use crate::private::{self, Private};
 use crate::process::ProcessId;
 use crate::protocol::{Damage, Head, Reader, find_tail};
 use crate::region::Region;
@@ -225,9 +225,9 @@ impl<R: Record> Consumer<R> {
         self.reader.step_over_damage();
     }
 
-    /// Looks for traces of somebody else's writing: header words that never change and have, bytes of the header that
-    /// are always zero and are not, this consumer's own words, and every slot's state. It costs a look at each slot; an idle moment is
-    /// the time for it.
+    /// Looks for traces of somebody else's writing: header words that never change and have, bytes of the header and of
+    /// the owner table that are always zero and are not, this consumer's own words, and every slot's state. It costs a look at
+    /// each slot and each owner's entry; an idle moment is the time for it.
     ///
     /// Where many may write nothing is certain: who knows the layout can write what looks right.
     ///
@@ -235,6 +235,7 @@ impl<R: Record> Consumer<R> {
     /// [`Tampered`] says what was found. The ring can still be used, and be trusted with nothing.
     pub fn audit(&mut self) -> Result<(), Tampered> {
         self.check_header()?;
+        private::compare_owners(&self.reader.memory)?;
         self.reader.audit().map_err(|damage| {
             if self.reader.memory.is_truncated() { Tampered::Truncated } else { Tampered::Slot(damage) }
         })
@@ -274,7 +275,7 @@ impl<R: Record> Consumer<R> {
         }
     }
 
-    /// The part of [`audit`](Self::audit) that does not look at the slots: under a microsecond.
+    /// The part of [`audit`](Self::audit) that looks neither at the slots nor at other owners: under a microsecond.
     ///
     /// # Errors
     /// As `audit`.

@@ -287,7 +287,8 @@ impl core::error::Error for PopError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Tampered {
-    /// A word of the header, or the consumer's entry behind it, is not what it was or must be.
+    /// A word of the header, the consumer's entry behind it, or a word of the owner table that is always zero, is not what
+    /// it was or must be.
     Header {
         /// Where it is in the segment, bytes.
         offset: usize,

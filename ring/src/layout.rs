@@ -151,6 +151,9 @@ pub(crate) struct Owner {
 /// Offset of the owner table.
 pub(crate) const OWNERS_OFFSET: usize = 1024;
 pub(crate) const OWNER_SIZE: usize = 64;
+/// Words of an entry that are in use. The others are zero and stay zero.
+#[cfg(not(loom))]
+pub(crate) const OWNER_WORDS_USED: usize = core::mem::offset_of!(Owner, returned) / 8 + 1;
 /// The header in words of 8 bytes.
 #[cfg(not(loom))]
 pub(crate) const HEADER_WORDS: usize = OWNERS_OFFSET / 8;

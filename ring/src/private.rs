@@ -2,7 +2,7 @@
 
 use crate::error::Tampered;
 use crate::guards::{self, Guard};
-use crate::layout::{HEADER_WORDS, Header, Identity, ReaderWords};
+use crate::layout::{HEADER_WORDS, Header, Identity, OWNER_SIZE, OWNER_WORDS_USED, ReaderWords};
 use crate::memory::Memory;
 use crate::owners::CONSUMER;
 use crate::process::ProcessId;
@@ -112,6 +112,23 @@ impl Private {
         }
         Ok(())
     }
+}
+
+/// Looks at the words of every owner's entry that nobody writes: they are zero and stay zero.
+pub(crate) fn compare_owners(region: &Region) -> Result<(), Tampered> {
+    if !guards::is_in(Guard::Header) {
+        return Ok(());
+    }
+    for number in 0..=region.shape().owners as u16 {
+        for (index, word) in region.owner_words(number).iter().enumerate().skip(OWNER_WORDS_USED) {
+            let found = word.load(Ordering::Relaxed);
+            if found != 0 {
+                let offset = HEADER_WORDS * 8 + usize::from(number) * OWNER_SIZE + index * 8;
+                return Err(Tampered::Header { offset, expected: 0, found });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The word with zeros in the last four of its bytes, as they lie in memory.

@@ -87,6 +87,42 @@ fn every_header_byte_that_must_not_change_is_watched() {
 }
 
 #[test]
+fn every_byte_of_the_owner_table_that_nobody_uses_is_watched() {
+    let name = Name::new();
+    let ring = Ring::<u64>::create(&name.0, &RingOptions::mpsc(8).owners(3)).unwrap();
+    let mut producers = [ring.producer().unwrap(), ring.producer().unwrap()];
+    let mut consumer = ring.consumer().unwrap();
+    let file = OpenOptions::new().read(true).write(true).open(&name.paths()[0]).unwrap();
+    let mut watched = 0;
+    for entry in 0..4 {
+        for producer in &mut producers {
+            producer.try_push(entry).unwrap();
+            assert_eq!(consumer.try_pop(), Ok(entry));
+        }
+        // The consumer's, those of two who are attached, and one that is free.
+        for offset in 8..64 {
+            let at = 1024 + 64 * entry + offset;
+            let mut before = [0];
+            file.read_exact_at(&mut before, at).unwrap();
+            file.write_all_at(&[!before[0]], at).unwrap();
+            match consumer.audit() {
+                Ok(()) => assert!(offset < 48, "not watched: {at}"),
+                Err(Tampered::Header { offset: found, expected: 0, .. }) if offset >= 48 => {
+                    assert_eq!(found as u64, at / 8 * 8);
+                    watched += 1;
+                }
+                Err(other) => panic!("{other} at {at}"),
+            }
+            assert_eq!(consumer.check_header(), Ok(()), "looked at in an idle moment only");
+            file.write_all_at(&before, at).unwrap();
+        }
+    }
+    assert_eq!(watched, 4 * 16);
+    producers.into_iter().for_each(drop);
+    assert_eq!((consumer.audit(), ring.reap().owners), (Ok(()), 0));
+}
+
+#[test]
 fn what_is_written_before_the_creator_attaches_is_not_taken_for_the_truth() {
     for offset in 0..128 {
         let name = Name::new();
