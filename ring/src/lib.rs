@@ -114,7 +114,7 @@ pub use {
     inspect::{Counters, OwnerSnapshot, SemaphoreSnapshot, SlotSnapshot, Snapshot},
     list::{Removal, creator_lives, list_names, remove_dead},
     mend::Mender,
-    owners::Reaped,
+    owners::{Expected, Reaped},
     process::{Pidfd, ProcessId, cpus, monotonic_ns, pin_to},
     producer::{Claim, Producer},
     ring::{Beat, Ring},

@@ -1,6 +1,7 @@
 //! The owner table: who is attached, and clearing up after those who are gone.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::error::AttachError;
 use crate::layout::Owner;
@@ -72,6 +73,51 @@ fn attach_single(region: &Region, number: u16) -> Result<(), ProcessId> {
     }
     // Only somebody who writes one dead process after the other there gets us here.
     Err(ProcessId::from_word(now).unwrap_or_else(ProcessId::current))
+}
+
+/// Entries of a new ring's owner table that stand for processes which are about to attach: see
+/// [`Ring::renew_expecting`](crate::Ring::renew_expecting). Dropping this frees them.
+#[derive(Default)]
+pub struct Expected {
+    region: Option<Arc<Region>>,
+    /// Number and word of each.
+    entries: Vec<(u16, u64)>,
+}
+
+impl Expected {
+    pub(crate) fn new(region: &Arc<Region>, entries: Vec<(u16, u64)>) -> Self {
+        Self { region: Some(Arc::clone(region)), entries }
+    }
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        let Some(region) = &self.region else { return };
+        for &(number, word) in &self.entries {
+            // If its process has died, the entry was freed and may be another one's by now.
+            let identity = &region.owner(number).identity;
+            let _ = identity.compare_exchange(word, 0, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+}
+
+impl core::fmt::Debug for Expected {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Expected").field("entries", &self.entries).finish_non_exhaustive()
+    }
+}
+
+/// Enters these processes in the table of a ring that nobody else can see yet, from its end, where newcomers look last.
+/// Takes half of what is left when each of them has attached, so that others can, too.
+pub(crate) fn expect(region: &Region, processes: &[ProcessId]) -> Vec<(u16, u64)> {
+    let owners = region.shape().owners as usize;
+    let room = owners.saturating_sub(processes.len()) / 2;
+    let numbers = (1..=owners as u16).rev();
+    let entries: Vec<_> = numbers.zip(processes.iter().take(room).map(|process| process.to_word())).collect();
+    for &(number, word) in &entries {
+        region.owner(number).identity.store(word, Ordering::Relaxed);
+    }
+    entries
 }
 
 /// Leaves an entry. The caller writes no slot under this number any more.

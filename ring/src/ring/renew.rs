@@ -15,7 +15,8 @@ use crate::list::remove_dead;
 use crate::memory::Memory;
 use crate::name::RingName;
 use crate::options::RingOptions;
-use crate::process::monotonic_ns;
+use crate::owners::{self, Expected};
+use crate::process::{ProcessId, monotonic_ns};
 use crate::segment;
 use crate::semaphore::{self, Semaphore};
 
@@ -30,11 +31,30 @@ impl<R: Record> Ring<R> {
     /// # Panics
     /// If this is a heap ring.
     pub fn renew(&self, options: &RingOptions) -> Result<Self, CreateError> {
+        self.renew_expecting(options, &[]).map(|(ring, _)| ring)
+    }
+
+    /// [`renew`](Self::renew), with these processes in the new ring's owner table from the beginning: whoever looks which
+    /// processes are attached finds them before they have come over. They stay there until [`Expected`] is dropped, as long
+    /// as this process lives, beside the entries that they take when they attach. Some are left out if they are more than a
+    /// third of what the table holds.
+    ///
+    /// # Errors
+    /// As `renew`.
+    ///
+    /// # Panics
+    /// As `renew`.
+    pub fn renew_expecting(
+        &self,
+        options: &RingOptions,
+        processes: &[ProcessId],
+    ) -> Result<(Self, Expected), CreateError> {
         let name = self.name.as_ref().expect("a heap ring has no name to be renewed under");
         self.place()?;
         let next = free_next(name)?;
         let options = RingOptions { renewals: self.renewals.saturating_add(1), ..options.clone() };
         let made = Self::make(&next, &options)?;
+        let entries = owners::expect(&made.region, processes);
         let move_in = MoveIn { old: self, made: &made, next: &next, name };
         let moved = move_in.go();
         if moved.is_err() {
@@ -46,7 +66,8 @@ impl<R: Record> Ring<R> {
         let new = Self::of(made, name, &options);
         // Somebody may have removed it again, and a third ring stands there.
         new.place()?;
-        Ok(new)
+        let expected = Expected::new(&new.region, entries);
+        Ok((new, expected))
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use halyard_ring::chat::{Kind, Record};
 use halyard_ring::guards::{self, Guard};
-use halyard_ring::{CreateError, PopError, Tampered, monotonic_ns};
+use halyard_ring::{CreateError, Expected, PopError, ProcessId, Tampered, monotonic_ns};
 
 use super::Router;
 use crate::audit::Line;
@@ -50,6 +50,8 @@ pub(super) struct Health {
     /// How many claims had been passed over when it was last counted how many slots are in quarantine for it.
     passed_over: u64,
     renewed: Option<Instant>,
+    /// The clients that are to come over to a new ring, in its owner table.
+    expected: Expected,
 }
 
 /// What is wrong with a control ring.
@@ -88,6 +90,7 @@ impl Health {
             suspected: now,
             passed_over: 0,
             renewed: None,
+            expected: Expected::default(),
         }
     }
 
@@ -159,6 +162,9 @@ impl Router {
     pub(super) fn look_after_control(&mut self, taken: usize) -> bool {
         let now = Instant::now();
         let health = &mut self.health;
+        if health.renewed.is_some() && !health.is_alert() {
+            (health.renewed, health.expected) = (None, Expected::default());
+        }
         if taken > 0 {
             health.busy = now;
         }
@@ -210,10 +216,11 @@ impl Router {
         let why = trouble.to_string();
         tracing::error!(why, "the control ring was damaged by another process: a new one is made");
         let options = self.parts.config.control_options();
+        let expected = self.expected();
         for _ in 0..TRIES.0 {
             let old = self.parts.control.ring();
-            match old.renew(&options) {
-                Ok(ring) => {
+            match old.renew_expecting(&options, &expected) {
+                Ok((ring, expected)) => {
                     let attached = ring.consumer();
                     self.parts.control.replace(ring);
                     match attached {
@@ -225,7 +232,7 @@ impl Router {
                             halyard_ring::faults::pass(halyard_ring::faults::Point::Reopen);
                             // Now that there is another one to be found.
                             old.close();
-                            return self.announce(&why);
+                            return self.announce(&why, expected);
                         }
                         // Somebody has written into that one already. The next one takes its place.
                         Err(error) => tracing::error!(%error, "the new control ring was damaged at once"),
@@ -244,10 +251,19 @@ impl Router {
         self.stopping = true;
     }
 
+    /// The processes of all sessions, if only the control ring's owner table tells a successor who was there: see
+    /// [`settle`](super::settle). A new ring has them in it until they have come over, should this process be killed meanwhile.
+    fn expected(&self) -> Vec<ProcessId> {
+        if self.parts.config.group.is_none() {
+            return Vec::new();
+        }
+        self.sessions.iter().flatten().map(|session| session.client.process).collect()
+    }
+
     /// Tells every client to open the control ring again.
-    fn announce(&mut self, why: &str) {
+    fn announce(&mut self, why: &str, expected: Expected) {
         let now = monotonic_ns();
-        self.health = Health { renewed: Some(Instant::now()), ..Health::new() };
+        self.health = Health { renewed: Some(Instant::now()), expected, ..Health::new() };
         self.parts.counters.router.renewed.add(1);
         for slot in 0..self.sessions.len() as u32 {
             if let Some(session) = &mut self.sessions[slot as usize] {

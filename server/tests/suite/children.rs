@@ -106,6 +106,8 @@ fn plays_its_role() {
         "serve-patient" => return crate::hostile::serve_without_renewal(name),
         // `nick` says for how long, and over what.
         "scribble" => return crate::scribbler::scribble(&nick),
+        "sit" => return crate::intruders::sit(&name, &nick),
+        "half-texts" => return crate::intruders::flood_with_half_texts(&name, &nick),
         // A server that was killed while it made its control ring anew.
         "half-renewed" => {
             let next = halyard_ring::chat::control_ring(&name).next().unwrap();

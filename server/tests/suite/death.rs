@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use halyard_ring::chat::{Kind, LeaveReason, control_ring};
-use halyard_ring::{RingView, list_names};
+use halyard_ring::chat::{Kind, LeaveReason, Record, control_ring};
+use halyard_ring::{Beat, Ring, RingView, list_names};
 use halyard_server::Config;
 use nix::sys::signal::Signal;
 
 use crate::children::Process;
-use crate::support::{Client, Hello, TestServer, config, eventually};
+use crate::restarts::{Starter, await_serving};
+use crate::support::{Client, Hello, TestServer, config, eventually, unique_name};
 
 #[test]
 fn a_killed_client_leaves_its_room_and_nothing_in_shared_memory() {
@@ -77,6 +78,34 @@ fn the_others_hear_that_a_client_hung_and_it_hears_it_too() {
     };
     assert_eq!((left.client, left.code), (hung.id, LeaveReason::Hung.wire()));
     assert_eq!(hung.next_of(Kind::Goodbye).code, LeaveReason::Hung.wire());
+}
+
+/// A server process that is stopped for longer than a client may be silent, and its client with it.
+#[test]
+fn a_server_that_was_stopped_does_not_take_clients_for_hung_that_were_stopped_with_it() {
+    let (name, beat, hang) = (unique_name(), Duration::from_millis(20), Duration::from_millis(600));
+    let mut server = Starter::with(&name, &["--heartbeat", "20ms", "--hang", "600ms"]);
+    await_serving(&name, &mut server);
+    let control = Ring::<Record>::open(&control_ring(&name)).unwrap();
+    for attempt in 0.. {
+        let mut ann = Client::connect(&name, &format!("ann{attempt}"));
+        server.signal(Signal::SIGSTOP);
+        std::thread::sleep(hang + 2 * beat);
+        server.signal(Signal::SIGCONT);
+        let back = Instant::now();
+        // It stamps its own heartbeat, and then looks at those of the others.
+        eventually("goes on", || control.last_beat(Beat::Creator).is_some_and(|age| age < back.elapsed()));
+        std::thread::sleep(3 * beat);
+        ann.ring.beat(Beat::Creator);
+        if back.elapsed() < hang / 2 {
+            ann.sync();
+            break;
+        }
+        // This thread came too late to say that it lives: again.
+        assert!(attempt < 20, "never in time");
+    }
+    server.signal(Signal::SIGTERM);
+    eventually("it ends", || server.ended().is_some());
 }
 
 /// Says things until they come back, and returns the longest time that one took.

@@ -10,6 +10,7 @@ mod direct;
 mod fairness;
 mod history;
 mod hostile;
+mod intruders;
 mod lifecycle;
 mod limits;
 mod nonsense;

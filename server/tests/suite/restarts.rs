@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid};
 
 use crate::children::Process;
+use crate::hostile::{path, truncate};
 use crate::support::{A_WHILE, Client, PATIENCE, config, eventually, names_of, unique_name};
 
 /// Servers that race.
@@ -22,32 +24,36 @@ const STARTERS: usize = 8;
 const RACES: usize = 3;
 
 /// A server in a process of its own. Killed when the test ends.
-struct Starter(Child);
+pub(crate) struct Starter(Child);
 
 impl Starter {
-    fn start(name: &ServerName) -> Self {
-        Self::with(name, &[])
+    pub(crate) fn start(name: &ServerName) -> Self {
+        Self::with(name, &["--hang", "2m"])
     }
 
-    fn with(name: &ServerName, options: &[&str]) -> Self {
+    pub(crate) fn with(name: &ServerName, options: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_halyard-server"));
-        command.args(["--name", name.as_str(), "--log", "error", "--pin", "no", "--hang", "2m"]);
-        Self(command.args(["--broadcasters", "1"]).args(options).stderr(Stdio::piped()).spawn().unwrap())
+        command.args(["--name", name.as_str(), "--log", "error", "--pin", "no", "--broadcasters", "1"]);
+        Self(command.args(options).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
     }
 
     /// How it ended, and what it said; `None` while it runs.
-    fn ended(&mut self) -> Option<(Option<i32>, String)> {
+    pub(crate) fn ended(&mut self) -> Option<(Option<i32>, String)> {
         let status = self.0.try_wait().unwrap()?;
         let mut text = String::new();
         self.0.stderr.take().unwrap().read_to_string(&mut text).unwrap();
         Some((status.code(), text))
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.0.id() as i32), signal).unwrap();
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
@@ -62,7 +68,7 @@ impl Drop for Starter {
 
 /// Waits until this very process serves; fails with what it said if it ends instead.
 #[track_caller]
-fn await_serving(name: &ServerName, starter: &mut Starter) {
+pub(crate) fn await_serving(name: &ServerName, starter: &mut Starter) {
     let end = Instant::now() + PATIENCE;
     loop {
         let creator = RingView::open(&control_ring(name)).ok().and_then(|ring| ring.creator());
@@ -168,7 +174,12 @@ fn a_start_over_the_dead_waits_for_whoever_holds_its_lock_to_look_and_not_for_ev
     let start = || Server::start(Config { name: name.clone(), ..config() });
     // Whoever never lets go of it is no longer somebody who looks.
     let kept = look();
-    assert!(matches!(start(), Err(StartError::Held { .. })));
+    let (end, refused) = mpsc::channel();
+    thread::spawn({
+        let name = name.clone();
+        move || end.send(Server::start(Config { name, ..config() }).is_err_and(is_held))
+    });
+    assert_eq!(refused.recv_timeout(PATIENCE), Ok(true), "it waits for ever");
     drop(kept);
     let looker = look();
     let second = thread::scope(|scope| {
@@ -181,40 +192,82 @@ fn a_start_over_the_dead_waits_for_whoever_holds_its_lock_to_look_and_not_for_ev
     assert_eq!(names_of(&name), Vec::<String>::new());
 }
 
+fn is_held(error: StartError) -> bool {
+    matches!(error, StartError::Held { .. })
+}
+
+/// A server that a group shares, which is killed, with two clients: one of another process, one of this one.
+struct Shared {
+    name: ServerName,
+    group: Group,
+    server: Starter,
+    other: Process,
+    own: Client,
+}
+
+impl Shared {
+    fn start() -> Self {
+        let name = unique_name();
+        let group = Group::from_id(Gid::effective().as_raw());
+        let mut server = Starter::with(&name, &["--hang", "2m", "--group", &group.id().to_string()]);
+        await_serving(&name, &mut server);
+        let other = Process::start(&name, "other", "member");
+        let own = Client::connect(&name, "own");
+        // As a client of the library does when it is welcomed.
+        for reply in names_of(&name).into_iter().filter(|name| name.contains(".reply.")) {
+            for file in [
+                format!("halyard.{reply}"),
+                format!("sem.halyard.{reply}.ready"),
+                format!("sem.halyard.{reply}.space"),
+            ] {
+                fs::remove_file(format!("/dev/shm/{file}")).unwrap();
+            }
+        }
+        Self { name, group, server, other, own }
+    }
+
+    /// Somebody truncates the control ring, and the server makes it anew. Nobody comes over.
+    fn loses_its_ring(self) -> Self {
+        let renewals = || {
+            RingView::open(&control_ring(&self.name))
+                .map(|ring| ring.inspect())
+                .map_or(0, |seen| seen.renewals)
+        };
+        truncate(&path(&control_ring(&self.name)), 0);
+        eventually("made anew", || renewals() == 1);
+        self
+    }
+
+    /// The server is killed, and the next one lets texts wait for the other process.
+    fn has_a_successor(self) {
+        let Self { name, group, mut server, other, own } = self;
+        server.kill();
+        let config =
+            Config { name: name.clone(), group: Some(group), rejoin: Duration::from_secs(600), ..config() };
+        let second = Server::start(config).unwrap();
+        // This process had one session and has one again; the other process is missing.
+        let mut ann = Client::connect(&name, "ann");
+        ann.join("lobby");
+        let said = ann.say("sent again");
+        while let Some(record) = ann.read(A_WHILE) {
+            assert!(record.command != said, "answered while another process is missing");
+        }
+        other.signal(Signal::SIGKILL);
+        other.join();
+        assert_eq!(ann.ok(said).room_seq, 1);
+        drop((own, ann));
+        second.stop();
+        assert_eq!(names_of(&name), Vec::<String>::new());
+    }
+}
+
 /// The names of rings that a group shares are gone while everybody lives, so a successor asks the dead one's control ring.
 #[test]
 fn where_a_group_shares_the_rings_texts_wait_for_the_processes_that_were_attached() {
-    let name = unique_name();
-    let group = Group::from_id(Gid::effective().as_raw());
-    let mut first = Starter::with(&name, &["--group", &group.id().to_string()]);
-    await_serving(&name, &mut first);
-    let other = Process::start(&name, "other", "member");
-    let own = Client::connect(&name, "own");
-    // As a client of the library does when it is welcomed.
-    for reply in names_of(&name).into_iter().filter(|name| name.contains(".reply.")) {
-        for file in [
-            format!("halyard.{reply}"),
-            format!("sem.halyard.{reply}.ready"),
-            format!("sem.halyard.{reply}.space"),
-        ] {
-            fs::remove_file(format!("/dev/shm/{file}")).unwrap();
-        }
-    }
-    first.kill();
-    let config =
-        Config { name: name.clone(), group: Some(group), rejoin: Duration::from_secs(600), ..config() };
-    let second = Server::start(config).unwrap();
-    // This process had one session and has one again; the other process is missing.
-    let mut ann = Client::connect(&name, "ann");
-    ann.join("lobby");
-    let said = ann.say("sent again");
-    while let Some(record) = ann.read(A_WHILE) {
-        assert!(record.command != said, "answered while another process is missing");
-    }
-    other.signal(Signal::SIGKILL);
-    other.join();
-    assert_eq!(ann.ok(said).room_seq, 1);
-    drop((own, ann));
-    second.stop();
-    assert_eq!(names_of(&name), Vec::<String>::new());
+    Shared::start().has_a_successor();
+}
+
+#[test]
+fn they_wait_also_if_it_is_killed_when_it_has_just_made_its_control_ring_anew() {
+    Shared::start().loses_its_ring().has_a_successor();
 }
