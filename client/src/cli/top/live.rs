@@ -34,7 +34,7 @@ fn failed(error: io::Error) -> Failure {
 }
 
 /// Watches until a key or a signal ends it.
-pub(super) fn run(server: &ServerName, every: Duration) -> Result {
+pub(super) fn run(server: &ServerName, mut top: Top) -> Result {
     let (to_loop, inbox) = sync_channel(MESSAGES);
     let (at_end, resized, typed) = (to_loop.clone(), to_loop.clone(), to_loop);
     signals::on_end(move |signal| {
@@ -54,7 +54,6 @@ pub(super) fn run(server: &ServerName, every: Duration) -> Result {
     spawn("halyard-input", move || {
         read_keys(|input| typed.send(input.map_or(Msg::Closed, Msg::Input)).is_ok());
     })?;
-    let mut top = Top::new(server.as_str(), every);
     let mut due = Instant::now();
     loop {
         let now = Instant::now();
@@ -62,7 +61,7 @@ pub(super) fn run(server: &ServerName, every: Duration) -> Result {
             if !top.paused {
                 top.take(sample(server)?);
             }
-            due = now + every;
+            due = now + top.every;
         }
         tty.terminal.draw(|frame| draw(&top, frame, colour)).map_err(failed)?;
         let msg = inbox.recv_timeout(due.saturating_duration_since(Instant::now()));

@@ -28,7 +28,7 @@ use state::{Presence, Top};
 /// Watch all rings of a server: how full, how fast, who is parked, who is slow
 ///
 /// A reader is slow that takes nothing for a second while records wait, whose ring stays three quarters full for two
-/// seconds, or whose process gave no heartbeat for three. Nothing is disturbed: the rings are mapped read-only.
+/// seconds, or whose process gave no heartbeat for as long as --silent says. Nothing is disturbed: the rings are mapped read-only.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The server [default: the one that --server names]
@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Seconds from look to look
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     interval: Duration,
+    /// Seconds without a heartbeat after which a process is called slow; more than the server's --heartbeat
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
+    silent: Duration,
     /// Look twice, an interval apart, print a table and end; so it is, too, where there is no terminal
     #[arg(long)]
     once: bool,
@@ -45,12 +48,18 @@ pub(crate) struct Args {
     json: bool,
 }
 
+impl Args {
+    fn top(&self, server: &ServerName) -> Top {
+        Top::new(server.as_str(), self.interval, self.silent)
+    }
+}
+
 pub(crate) fn run(server: &ServerName, args: &Args) -> Result {
     let server = args.target.as_ref().unwrap_or(server);
     if args.once || args.json || !is_terminal() {
         return once(server, args);
     }
-    live::run(server, args.interval)
+    live::run(server, args.top(server))
 }
 
 fn sample(server: &ServerName) -> Result<Sample> {
@@ -59,7 +68,7 @@ fn sample(server: &ServerName) -> Result<Sample> {
 
 /// Rates need two looks.
 fn once(server: &ServerName, args: &Args) -> Result {
-    let mut top = Top::new(server.as_str(), args.interval);
+    let mut top = args.top(server);
     top.take(sample(server)?);
     if top.rows().next().is_some() {
         thread::sleep(args.interval);

@@ -12,9 +12,6 @@ const STILL_NS: u64 = 1_000_000_000;
 /// A ring at least this full, per mille, for this long has a slow reader, though it reads.
 const HIGH_PERMILLE: u64 = 750;
 const HIGH_NS: u64 = 2_000_000_000;
-/// Heartbeats come every half second, unless the server was told otherwise.
-const BEAT_OLD: Duration = Duration::from_secs(3);
-
 /// A second, between two looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Rates {
@@ -179,6 +176,8 @@ pub(super) enum Asked {
 pub(super) struct Top {
     pub(super) server: String,
     pub(super) every: Duration,
+    /// A heartbeat older than this is none.
+    silent: Duration,
     /// In the order of `sort`.
     rows: Vec<Row>,
     pub(super) sort: Sort,
@@ -199,10 +198,11 @@ pub(super) struct Top {
 }
 
 impl Top {
-    pub(super) fn new(server: &str, every: Duration) -> Self {
+    pub(super) fn new(server: &str, every: Duration, silent: Duration) -> Self {
         Self {
             server: server.to_owned(),
             every,
+            silent,
             rows: Vec::new(),
             sort: Sort::default(),
             paused: false,
@@ -229,8 +229,11 @@ impl Top {
             .map(|look| {
                 let Ok(seen) = &look.seen else { return Row { look, rates: None, slow: None } };
                 let track = Track::after(before.remove(&look.name), seen.clone());
-                let row =
-                    Row { rates: track.1, slow: track.0.slow().filter(|_| look.state == State::Alive), look };
+                let row = Row {
+                    rates: track.1,
+                    slow: track.0.slow(self.silent).filter(|_| look.state == State::Alive),
+                    look,
+                };
                 self.tracks.insert(row.look.name.clone(), track.0);
                 row
             })
@@ -361,7 +364,7 @@ impl Track {
         (Self { seen, still_since_ns, high_since_ns }, rates)
     }
 
-    fn slow(&self) -> Option<Slow> {
+    fn slow(&self, silent: Duration) -> Option<Slow> {
         let lasts = |since: Option<u64>, least| {
             since.is_some_and(|since| self.seen.at_ns.saturating_sub(since) >= least)
         };
@@ -369,7 +372,7 @@ impl Track {
             Some(Slow::NotReading)
         } else if lasts(self.high_since_ns, HIGH_NS) {
             Some(Slow::StaysFull)
-        } else if self.seen.beat_age.is_some_and(|age| age > BEAT_OLD) {
+        } else if self.seen.beat_age.is_some_and(|age| age > silent) {
             Some(Slow::NoHeartbeat)
         } else {
             None

@@ -54,7 +54,7 @@ fn sample(at_s: u64, looks: Vec<Look>) -> Sample {
 }
 
 fn top() -> Top {
-    Top::new("default", Duration::from_secs(1))
+    Top::new("default", Duration::from_secs(1), Duration::from_secs(3))
 }
 
 fn names(top: &Top) -> Vec<&str> {
@@ -166,11 +166,15 @@ fn slow_is_whose_ring_stays_full_or_whose_heart_stands_still() {
     top.take(sample(6, vec![ring("reply.1-0", old.clone())]));
     assert_eq!(top.rows().next().unwrap().slow, Some(Slow::NoHeartbeat));
     // The dead are not slow.
-    let mut dead = ring("reply.1-0", old);
+    let mut dead = ring("reply.1-0", old.clone());
     dead.state = State::Dead;
     top.take(sample(7, vec![dead]));
     let row = top.rows().next().unwrap();
     assert_eq!((row.slow, row.status()), (None, "dead".to_owned()));
+    // A server whose heartbeats are farther apart has slower clients.
+    let mut patient = Top::new("default", Duration::from_secs(1), Duration::from_secs(5));
+    patient.take(sample(6, vec![ring("reply.1-0", old)]));
+    assert_eq!(patient.rows().next().unwrap().slow, None);
 }
 
 #[test]
