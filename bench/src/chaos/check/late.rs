@@ -2,10 +2,12 @@
 //!
 //! A message that was sent, routed and received by processes that ran all the time may be held up by a peer that dies or
 //! is stopped in mid-claim for one grace, no longer. Its ordinary latency is taken from the same run: the messages that
-//! no fault was near. As a whole, those near faults may be slower than these by the graces, and by [`SLOWER`] since
-//! processes that come and go keep the machine busy. A single message may have met a busy moment that none of the others
-//! met, so its bound is a coarse one: a grace for each fault near it and one more, and twice the slowest message that no
-//! fault was near or [`NOISE`].
+//! no fault was near. What is near is told by when a message was sent and not by how long it took: whatever made a message
+//! slow, the longer it is under way the more faults happen meanwhile, and the slow ones of a busy machine would all be
+//! counted to the faults. As a whole, those near faults may be slower than the others by the graces, and by [`SLOWER`]
+//! since processes that come and go keep the machine busy. A single message may have met a busy moment that none of the
+//! others met, so its bound is a coarse one: a grace for each fault while it was under way and one more, and twice the
+//! slowest message that was under way without one or [`NOISE`].
 
 use halyard_ring::monotonic_ns;
 use hdrhistogram::Histogram;
@@ -46,9 +48,9 @@ pub(crate) struct Fault {
 pub(crate) struct Latencies {
     /// No fault near.
     pub(crate) ordinary: Histogram<u64>,
-    /// Under way when a peer was killed.
+    /// Sent shortly before or after a peer was killed.
     pub(crate) dead: Histogram<u64>,
-    /// Under way when a peer was stopped.
+    /// Sent shortly before or after a peer was stopped.
     pub(crate) stopped: Histogram<u64>,
     /// Under way when the server was killed: until the next one has delivered them.
     pub(crate) server: Histogram<u64>,
@@ -78,7 +80,7 @@ pub(crate) fn late(pasts: &[Past], faults: &[Fault], waits: Waits) -> (Latencies
         stopped: figures::histogram(),
         server: figures::histogram(),
     };
-    let mut near = Vec::new();
+    let (mut met_faults, mut slowest_alone) = (Vec::new(), 0);
     let stops: std::collections::HashMap<Life, &Past> = pasts.iter().map(|past| (past.life, past)).collect();
     for past in pasts {
         for noted in &past.notes {
@@ -92,38 +94,44 @@ pub(crate) fn late(pasts: &[Past], faults: &[Fault], waits: Waits) -> (Latencies
                 continue;
             }
             // Held up by what was done to the two themselves.
-            let since = flight.sent.saturating_sub(CATCHING_UP_NS);
+            let sent = flight.sent;
+            let since = sent.saturating_sub(CATCHING_UP_NS);
             let own = [past.life, id.life()];
             let held_up =
                 |life: &Life| stops.get(life).is_none_or(|past| past.was_stopped(since, flight.received));
             if own.iter().any(held_up) {
                 continue;
             }
-            let others = |fault: &&Fault| {
-                fault.slot.is_some_and(|slot| own.iter().all(|life| life.slot != slot))
-                    && fault.is_at(&flight, NOTICED_NS + waits.grace_ns)
+            let others = || {
+                let touched =
+                    |fault: &&Fault| fault.slot.is_some_and(|slot| own.iter().all(|life| life.slot != slot));
+                faults.iter().filter(touched)
             };
-            let (mut dead, mut stopped) = (0, 0);
-            for fault in faults.iter().filter(others) {
-                *(if fault.dead { &mut dead } else { &mut stopped }) += 1;
-            }
-            if dead > 0 {
+            let near = |dead: bool| {
+                let sent_near = |fault: &Fault| fault.dead == dead && fault.is_near(sent, waits.grace_ns);
+                others().any(sent_near)
+            };
+            let (dead, stopped) = (near(true), near(false));
+            if dead {
                 latencies.dead.saturating_record(took);
             }
-            if stopped > 0 {
+            if stopped {
                 latencies.stopped.saturating_record(took);
             }
-            if dead + stopped == 0 {
+            if !dead && !stopped {
                 latencies.ordinary.saturating_record(took);
+            }
+            let met = others().filter(|fault| fault.is_met_by(&flight, waits.grace_ns)).count() as u64;
+            if met == 0 {
+                slowest_alone = slowest_alone.max(took);
             } else {
-                near.push((flight, dead + stopped));
+                met_faults.push((flight, met));
             }
         }
     }
     let mut violations = slower(&latencies, waits.grace_ns);
-    let ordinary = 2 * latencies.ordinary.max();
-    for (flight, faults) in near {
-        let bound = waits.grace_ns * (faults + 1) + ordinary.max(NOISE);
+    for (flight, faults) in met_faults {
+        let bound = waits.grace_ns * (faults + 1) + (2 * slowest_alone).max(NOISE);
         if flight.took() > bound {
             let (took, bound) = (figures::Nanos(flight.took() as f64), figures::Nanos(bound as f64));
             let text = format!(
@@ -147,7 +155,7 @@ fn slower(latencies: &Latencies, grace_ns: u64) -> Vec<Violation> {
     let text = |(what, near): &(&str, &Histogram<u64>)| {
         let show = |ns: u64| figures::Nanos(ns as f64);
         let text = format!(
-            "of the messages under way when a peer {what} a tenth took {} and more; {} with no fault near, so {} is the \
+            "of the messages sent about when a peer {what} a tenth took {} and more; {} with no fault near, so {} is the \
              bound",
             show(near.value_at_quantile(WHOLE)),
             show(usual),
@@ -170,9 +178,15 @@ impl Fault {
         self.at <= flight.received && flight.sent <= self.until.saturating_add(after)
     }
 
-    /// Whether the message was under way when it happened.
-    fn is_at(&self, flight: &Flight, margin: u64) -> bool {
-        self.at.saturating_sub(NOTICED_NS) <= flight.received && flight.sent <= self.at.saturating_add(margin)
+    /// Whether a message that was sent then may have been held up by it, or was sent just before.
+    fn is_near(&self, sent: u64, grace_ns: u64) -> bool {
+        self.at.saturating_sub(NOTICED_NS) <= sent && sent <= self.at.saturating_add(NOTICED_NS + grace_ns)
+    }
+
+    /// Whether the message was under way when it happened, or sent soon after.
+    fn is_met_by(&self, flight: &Flight, grace_ns: u64) -> bool {
+        self.at.saturating_sub(NOTICED_NS) <= flight.received
+            && flight.sent <= self.at.saturating_add(NOTICED_NS + grace_ns)
     }
 }
 

@@ -281,30 +281,41 @@ fn a_message_that_waited_for_a_dead_peer_is_late_and_for_itself_it_is_not() {
     assert_eq!(judge(BOB.slot, 3100 * MS, vec![(9 * MS, 3090 * MS)]), 0, "it was stopped itself");
 }
 
+/// How many times messages to Bob are found to be late that Ann sent so far apart and that took so long, among stops of
+/// somebody else at these moments.
+fn late_among(apart: u64, took: impl Fn(u64) -> u64, stops: impl Iterator<Item = u64>) -> usize {
+    let notes = (1..=4000).map(|count| Noted {
+        at: count * apart + took(count),
+        entry: Entry::Heard {
+            id: id(count as u32),
+            whole: true,
+            room_id: ROOM,
+            seq: count,
+            passed: Passed { sent: count * apart, ..Passed::default() },
+        },
+    });
+    let hears = Past { life: BOB, ended: Ended::Quit, stops: Vec::new(), notes: notes.collect() };
+    let fault = |at| Fault { at, dead: false, slot: Some(5), until: at };
+    let says = past(ANN, Ended::Quit, ann());
+    let waits = Waits { grace_ns: 5 * MS, rejoin_ns: 1000 * MS };
+    late(&[says, hears], &stops.map(fault).collect::<Vec<_>>(), waits).1.len()
+}
+
 #[test]
 fn messages_near_faults_may_not_be_slower_as_a_whole() {
-    let grace_ns = 5 * MS;
-    // Two thousand messages a second apart, of which every second one is under way when a peer is stopped.
+    // Messages a second apart, of which every second one is sent when a peer is stopped.
     let judge = |near: u64, far: u64| {
-        let sent = |count: u32| u64::from(count) * 1000 * MS;
-        let took = |count: u32| if count.is_multiple_of(2) { near } else { far };
-        let notes = (1..=4000).map(|count| Noted {
-            at: sent(count) + took(count),
-            entry: Entry::Heard {
-                id: id(count),
-                whole: true,
-                room_id: ROOM,
-                seq: count.into(),
-                passed: Passed { sent: sent(count), ..Passed::default() },
-            },
-        });
-        let hears = Past { life: BOB, ended: Ended::Quit, stops: Vec::new(), notes: notes.collect() };
-        let fault = |count: u32| Fault { at: sent(count), dead: false, slot: Some(5), until: sent(count) };
-        let faults: Vec<Fault> = (2..=4000).step_by(2).map(fault).collect();
-        let says = past(ANN, Ended::Quit, ann());
-        late(&[says, hears], &faults, Waits { grace_ns, rejoin_ns: 1000 * MS }).1.len()
+        let took = |count: u64| if count.is_multiple_of(2) { near } else { far };
+        late_among(1000 * MS, took, (2..=4000).step_by(2).map(|count| count * 1000 * MS))
     };
     assert_eq!(judge(20 * MS, 4 * MS), 0);
     assert_eq!(judge(100 * MS, 4 * MS), 1);
     assert_eq!(judge(100 * MS, 50 * MS), 0, "the machine was busy all the time");
+}
+
+#[test]
+fn slow_messages_are_not_counted_to_faults_for_being_slow() {
+    // One of eight is slow, whatever happens to others; a peer is stopped every 100 ms.
+    let took = |count: u64| if count.is_multiple_of(8) { 90 * MS } else { MS };
+    assert_eq!(late_among(7 * MS, took, (0..280).map(|stop| stop * 100 * MS)), 0);
 }
