@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use halyard_client::ServerName;
 use signal_hook::consts::{SIGINT, SIGWINCH};
