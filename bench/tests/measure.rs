@@ -302,6 +302,35 @@ fn fan_out_stands_beside_bare_copies() {
 }
 
 #[test]
+fn honest_clients_are_timed_alone_beside_a_busy_process_and_beside_each_kind_of_flooder() {
+    let _alone = PROCESSORS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let figures = figures(&["flood", "--clients", "3", "--rate", "1000"]);
+    let all = ["alone", "busy", "heeding", "raw", "stray"];
+    let parts = |who: &str| match who {
+        "alone" => &["cpu"][..],
+        "busy" => &["p99.alone", "cpu"],
+        "raw" => &["p99.alone", "p99.busy", "cpu", "pushed", "served", "thrown-out", "refused", "cost"],
+        _ => &["p99.alone", "p99.busy", "cpu", "pushed", "served", "cost"],
+    };
+    let quantities =
+        all.iter().flat_map(|who| parts(who).iter().map(move |part| format!("flood.{who}.{part}")));
+    let expected = all.iter().map(|who| format!("flood.{who}")).chain(quantities);
+    assert_eq!(ids(&figures), expected.collect::<Vec<_>>());
+    let of = |id: &str| &figures.iter().find(|(own, _)| own == id).unwrap().1;
+    for who in all {
+        // Three clients hear what all three say: 20 messages each, without those for warming up.
+        assert_eq!(of(&format!("flood.{who}"))["rounds"][0]["count"], 3 * 3 * 20);
+    }
+    assert!(of("flood.heeding.served")["value"]["min"].as_f64() > Some(0.0));
+    assert!(
+        ["raw", "stray"]
+            .iter()
+            .all(|who| { of(&format!("flood.{who}.pushed"))["value"]["min"].as_f64() > Some(0.0) })
+    );
+    assert_eq!(of("flood.stray.served")["value"]["max"], 0.0, "nothing is done for one that is no client");
+}
+
+#[test]
 fn scale_compares_loads_with_the_smallest() {
     let args = ["scale", "--clients", "4:1,12:3", "--per-process", "8", "--idle", "20"];
     let figures = figures(&args);
@@ -353,6 +382,7 @@ fn wrong_options_are_usage_errors() {
         &["fanout", "--capacity", "48"],
         &["fanout", "--text", "129"],
         &["fanout", "--wait", "yield,block", "--members", "1"],
+        &["flood", "--beside", "nobody"],
         &["scale", "--clients", "10:11"],
         &["broadcasters", "--most", "0"],
         &["replay"],

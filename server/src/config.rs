@@ -69,6 +69,8 @@ pub struct Config {
     /// How long texts wait, after a server took over from one that died, for the dead one's clients to be in their rooms
     /// again. As soon as they are, nothing waits; 0: nothing ever does.
     pub rejoin: Duration,
+    /// How long a process is not let in again whose session was ended for flooding.
+    pub bar: Duration,
     /// The longest time that a client with the policy *block* may ask its records to wait.
     pub block_max: Duration,
     /// The most bytes that records waiting for all clients together may take, under the policies *block* and *spill*.
@@ -108,6 +110,7 @@ impl Default for Config {
             hang: Duration::from_secs(10),
             retry: Duration::from_secs(1),
             rejoin: Duration::from_secs(1),
+            bar: Duration::from_secs(10),
             block_max: Duration::from_secs(5),
             spill_max: 16_384,
             spill_total: 256 << 20,

@@ -97,6 +97,10 @@ pub struct ServeOptions {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_time, help_heading = "Times")]
     pub rejoin: Duration,
 
+    /// How long a process is not let in again that was thrown out for flooding
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time, help_heading = "Times")]
+    pub bar: Duration,
+
     /// Append who connects, joins, leaves, quits, dies or loses records to this file, as JSON Lines
     #[arg(long, value_name = "FILE", help_heading = "Records")]
     pub audit: Option<PathBuf>,
@@ -160,6 +164,7 @@ impl ServeOptions {
             hang: self.hang,
             retry: self.retry,
             rejoin: self.rejoin,
+            bar: self.bar,
             block_max: self.block_max,
             spill_max: self.spill_max,
             spill_total: self.spill_total,

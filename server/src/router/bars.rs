@@ -9,18 +9,21 @@ use std::time::Duration;
 
 use halyard_ring::ProcessId;
 
-/// A process that was thrown out for flooding is not let in again for so long.
-pub(super) const BAR: Duration = Duration::from_secs(10);
 /// Most processes that are barred at once; the one whose time is over soonest gives way.
 const BARS_MAX: usize = 1024;
 
 /// The processes that are not let in, and until when.
-#[derive(Default)]
 pub(super) struct Bars {
+    /// For how long a process is barred.
+    time: Duration,
     until_ns: HashMap<ProcessId, u64>,
 }
 
 impl Bars {
+    pub(super) fn new(time: Duration) -> Self {
+        Self { time, until_ns: HashMap::new() }
+    }
+
     pub(super) fn bar(&mut self, process: ProcessId, now_ns: u64) {
         self.until_ns.retain(|_, until| now_ns < *until);
         if self.until_ns.len() >= BARS_MAX
@@ -29,7 +32,8 @@ impl Bars {
         {
             self.until_ns.remove(&soonest);
         }
-        self.until_ns.insert(process, now_ns + BAR.as_nanos() as u64);
+        let ns = u64::try_from(self.time.as_nanos()).unwrap_or(u64::MAX);
+        self.until_ns.insert(process, now_ns.saturating_add(ns));
     }
 
     /// For how long this process is still barred.
@@ -46,11 +50,12 @@ mod tests {
     #[test]
     fn a_process_is_barred_for_a_while_and_no_other_is() {
         let (one, other) = (ProcessId::current(), ProcessId::of(1).unwrap());
-        let mut bars = Bars::default();
+        let time = Duration::from_secs(10);
+        let mut bars = Bars::new(time);
         assert_eq!(bars.left(one, 5), None);
         bars.bar(one, 5);
-        assert_eq!((bars.left(one, 5), bars.left(other, 5)), (Some(BAR), None));
-        let end = 5 + BAR.as_nanos() as u64;
+        assert_eq!((bars.left(one, 5), bars.left(other, 5)), (Some(time), None));
+        let end = 5 + 10_000_000_000;
         assert_eq!((bars.left(one, end - 1), bars.left(one, end)), (Some(Duration::from_nanos(1)), None));
     }
 }

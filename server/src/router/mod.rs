@@ -139,6 +139,7 @@ impl LogLimit {
 impl Router {
     pub(crate) fn new(mut parts: Parts) -> Self {
         let fair = Fair::new(parts.config.window, parts.config.quantum);
+        let bars = Bars::new(parts.config.bar);
         let orphans = std::mem::take(&mut parts.orphans);
         let settling = Settling::new(orphans, parts.config.rejoin, parts.config.control_capacity as usize);
         let sessions = (0..parts.config.clients_max).map(|_| None).collect();
@@ -156,7 +157,7 @@ impl Router {
             greetings: HashMap::new(),
             origins: HashMap::new(),
             newcomers: Newcomers::default(),
-            bars: Bars::default(),
+            bars,
             history,
             job: Job::empty(),
             flights: 0,

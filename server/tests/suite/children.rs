@@ -38,12 +38,12 @@ impl Process {
         process
     }
 
-    /// Reads the child's output up to a line that contains `word`.
-    pub(crate) fn wait_for(&mut self, word: &str) {
+    /// Reads the child's output up to a line that contains `word`, and returns that line.
+    pub(crate) fn wait_for(&mut self, word: &str) -> String {
         let mut line = String::new();
         while self.output.read_line(&mut line).unwrap() > 0 {
             if line.contains(word) {
-                return;
+                return line;
             }
             line.clear();
         }
@@ -108,6 +108,11 @@ fn plays_its_role() {
         "scribble" => return crate::scribbler::scribble(&nick),
         "sit" => return crate::intruders::sit(&name, &nick),
         "half-texts" => return crate::intruders::flood_with_half_texts(&name, &nick),
+        // `nick` says as whom.
+        "flood-as" => return crate::flooders::flood_as(&name, &nick),
+        "flood-hellos" => return crate::flooders::flood_hellos(&name),
+        "flood" => return crate::flooders::flood(&name, &nick),
+        "flood-forged" => return crate::flooders::flood_under_a_forged_entry(&name, &nick),
         // A server that was killed while it made its control ring anew.
         "half-renewed" => {
             let next = halyard_ring::chat::control_ring(&name).next().unwrap();

@@ -11,18 +11,18 @@ use halyard_server::Config;
 
 use crate::support::{Client, Hello, TestServer, config, eventually};
 
-const HONEST: usize = 10;
+pub(crate) const HONEST: usize = 10;
 /// Commands of each honest client, one after the other.
 const EACH: usize = 300;
 /// How many of the flooder's commands may be carried out while an honest one lies in the ring: about two rounds' worth
 /// of its share. Without shares it is as many as the ring holds, 4,096.
-const BETWEEN: usize = 512;
+pub(crate) const BETWEEN: usize = 512;
 
 /// One honest command: when it lay in the ring, and when the router took it.
-type Passage = (u64, u64);
+pub(crate) type Passage = (u64, u64);
 
 /// Asks again and again and waits for each answer: how long each took, and its passage.
-fn ask(client: &mut Client, each: usize) -> (Vec<Duration>, Vec<Passage>) {
+pub(crate) fn ask(client: &mut Client, each: usize) -> (Vec<Duration>, Vec<Passage>) {
     let mut all = (Vec::new(), Vec::new());
     for _ in 0..each {
         let began = Instant::now();
@@ -103,8 +103,18 @@ fn note(record: &halyard_ring::chat::Record, handled_ns: &Mutex<Vec<u64>>) {
     }
 }
 
+/// How many of a flooder's commands were carried out while each honest one lay in the ring, from fewest to most.
+/// `handled_ns`: when each of the flooder's was, in order.
+pub(crate) fn delays(passages: &[Passage], handled_ns: &[u64]) -> Vec<usize> {
+    let before = |at: u64| handled_ns.partition_point(|&handled| handled < at);
+    let between = |&(pushed, routed): &Passage| before(routed).saturating_sub(before(pushed));
+    let mut delays: Vec<usize> = passages.iter().map(between).collect();
+    delays.sort_unstable();
+    delays
+}
+
 /// Whatever happens, the flood ends.
-struct Enough<'a>(&'a AtomicBool);
+pub(crate) struct Enough<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Enough<'_> {
     fn drop(&mut self) {
@@ -142,14 +152,8 @@ fn a_flooder_takes_no_more_than_its_share() {
         stop.store(true, Ordering::Relaxed);
         (took, passages, flooder.join().unwrap())
     });
-    let mut handled_ns = handled_ns.into_inner().unwrap();
-    handled_ns.sort_unstable();
-    let between = |&(pushed, routed): &Passage| {
-        let before = |at: u64| handled_ns.partition_point(|&handled| handled < at);
-        before(routed).saturating_sub(before(pushed))
-    };
-    let mut delays: Vec<usize> = passages.iter().map(between).collect();
-    delays.sort_unstable();
+    let handled_ns = handled_ns.into_inner().unwrap();
+    let delays = delays(&passages, &handled_ns);
     let stats = server.stats();
     println!(
         "honest p99: {:?} alone, {:?} beside a busy thread, {:?} beside a flooder; the flooder's commands carried out while an honest one waited: \

@@ -8,6 +8,7 @@ mod contract;
 mod death;
 mod direct;
 mod fairness;
+mod flooders;
 mod history;
 mod hostile;
 mod intruders;

@@ -198,6 +198,21 @@ fn a_paced_client_whose_commands_are_dear_has_a_quarter_of_the_time() {
 }
 
 #[test]
+fn a_turn_in_which_the_router_had_to_wait_costs_its_client_no_more_than_sixteen_slices() {
+    let mut router = Router::new(2);
+    for _ in 0..200 {
+        slice(&mut router, 64, 1, 1);
+    }
+    let (fair, share) = (&mut router.fair, &mut router.shares[0]);
+    assert!(share.paced.is_some());
+    let began_ns = router.now_ns;
+    share.rests_until_ns = began_ns;
+    fair.back(0, share, began_ns, began_ns + 40 * SLICE_NS);
+    let has_turn = |at_ns| fair.turn(share, at_ns).0 > 0;
+    assert_eq!([began_ns + 15 * SLICE_NS, began_ns + 16 * SLICE_NS].map(has_turn), [false, true]);
+}
+
+#[test]
 fn nobody_is_paced_when_the_server_stops() {
     let mut router = Router::new(2);
     for _ in 0..200 {
