@@ -20,7 +20,7 @@ use crate::figures::{Spread, Stat};
 /// Of latencies p50, p99 and p99.9 are compared, of everything else the value. A change is reported if an exact
 /// rank-sum test over the rounds gives p ≤ 0.01 and the medians differ by the threshold at least; that takes five
 /// rounds on each side, and a percentile enough samples in each. A floor is neither better nor worse: if it moved, the
-/// machine did. Ends with exit code 1 if something got worse, with 2 if the rounds are too few to tell anything.
+/// machine did. Nor is a circumstance, such as what a flooder pushed. Ends with exit code 1 if something got worse, with 2 if the rounds are too few to tell anything.
 #[derive(Args, Debug)]
 pub(crate) struct Compare {
     /// Results before, written with --json or --save
@@ -60,6 +60,8 @@ enum Verdict {
     TooFewRounds,
     /// A floor is the machine, and a machine is neither better nor worse work.
     FloorMoved,
+    /// It is a circumstance, and neither better nor worse.
+    Changed,
 }
 
 /// One figure of both runs.
@@ -134,6 +136,7 @@ impl Compare {
                     Verdict::Same => "same",
                     Verdict::TooFewRounds => "too few rounds to tell",
                     Verdict::FloorMoved => "the floor moved",
+                    Verdict::Changed => "changed",
                 }
             );
         }
@@ -201,6 +204,8 @@ fn change(figure: &Figure, stat: Stat, a: &[f64], b: &[f64], ratio: bool, thresh
         Verdict::TooFewRounds
     } else if p > LEVEL || percent.abs() < threshold {
         Verdict::Same
+    } else if figure.circumstance {
+        Verdict::Changed
     } else if (after > before) == figure.unit.higher_is_better() {
         Verdict::Better
     } else {
@@ -328,6 +333,19 @@ mod tests {
         assert_eq!(verdict(&run(2), &run(1), "floor"), Verdict::FloorMoved);
         assert_eq!(verdict(&run(1), &run(2), "floor"), Verdict::FloorMoved);
         assert_eq!(verdict(&run(2), &run(1), "hop"), Verdict::Better);
+    }
+
+    #[test]
+    fn more_of_a_circumstance_is_neither_better_nor_worse() {
+        let run = |rates: &[f64]| {
+            let mut results = Results::new("flood", Vec::new());
+            results.add_alone(quantity("pushed", rates).circumstance());
+            results.document()
+        };
+        let (less, more) = (run(&[1.0, 1.1, 1.2, 1.3, 1.4]), run(&[2.0, 2.1, 2.2, 2.3, 2.4]));
+        assert_eq!(verdict(&less, &more, "pushed"), Verdict::Changed);
+        assert_eq!(verdict(&more, &less, "pushed"), Verdict::Changed);
+        assert_eq!(verdict(&less, &less, "pushed"), Verdict::Same);
     }
 
     #[test]

@@ -77,6 +77,9 @@ pub(crate) struct Figure {
     /// The same for p99.9.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ratio_p999: Option<Spread>,
+    /// It is neither better nor worse when it changes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) circumstance: bool,
     pub(crate) rounds: Vec<Round>,
     /// Latencies only: all rounds together.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -110,12 +110,19 @@ pub(crate) struct Quantity {
     /// For people.
     pub(crate) label: String,
     pub(crate) unit: Unit,
+    /// What the run was under, or what came of it: neither more of it is better nor less.
+    pub(crate) circumstance: bool,
     pub(crate) rounds: Vec<f64>,
 }
 
 impl Quantity {
     pub(crate) fn new(id: impl Into<String>, label: impl Into<String>, unit: Unit) -> Self {
-        Self { id: id.into(), label: label.into(), unit, rounds: Vec::new() }
+        Self { id: id.into(), label: label.into(), unit, circumstance: false, rounds: Vec::new() }
+    }
+
+    /// The same, as something that is neither better nor worse when it changes.
+    pub(crate) fn circumstance(self) -> Self {
+        Self { circumstance: true, ..self }
     }
 }
 

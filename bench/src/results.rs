@@ -133,6 +133,7 @@ fn ratio(own: &[Round], floor: &[Round], stat: Stat) -> Option<Spread> {
 
 impl Entry {
     fn figure(self) -> Option<Figure> {
+        let circumstance = matches!(&self.measured, Measured::Quantity(quantity) if quantity.circumstance);
         let (id, label, unit, rounds, histogram) = match self.measured {
             Measured::Latency(series) => {
                 let rounds: Vec<Round> = series.rounds.iter().map(latency).collect();
@@ -165,6 +166,7 @@ impl Entry {
             floor: self.floor,
             ratio: None,
             ratio_p999: None,
+            circumstance,
             rounds,
             histogram: histogram.map(|histogram| figures::encode(&histogram)),
         })

@@ -133,10 +133,10 @@ impl Case {
             over_alone: quantity("p99.alone", "p99 over alone", Unit::Times),
             over_busy: quantity("p99.busy", "p99 over beside a busy process", Unit::Times),
             server_cpu: quantity("cpu", "the server's processor", Unit::PercentOfCore),
-            pushed: quantity("pushed", "what it pushed", Unit::PerSecond),
-            served: quantity("served", "commands carried out for it", Unit::PerSecond),
-            thrown_out: quantity("thrown-out", "thrown out", Unit::Count),
-            refused: quantity("refused", "its HELLO refused", Unit::Count),
+            pushed: quantity("pushed", "what it pushed", Unit::PerSecond).circumstance(),
+            served: quantity("served", "commands carried out for it", Unit::PerSecond).circumstance(),
+            thrown_out: quantity("thrown-out", "thrown out", Unit::Count).circumstance(),
+            refused: quantity("refused", "its HELLO refused", Unit::Count).circumstance(),
             cost: quantity("cost", "server's processor for what it pushed, each", Unit::Ns),
         }
     }
