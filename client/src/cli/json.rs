@@ -219,6 +219,7 @@ fn reason_name(reason: LeaveReason) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::example;
     use halyard_client::{Gap, Lost, Times};
 
     fn text_of(event: &Event) -> String {
@@ -230,20 +231,10 @@ mod tests {
     fn a_message_has_the_promised_keys() {
         let times = Times { sent_ns: 1, routed_ns: 2, delivered_ns: 3, received_ns: 4 };
         let text = "tab\there \u{1b}[31m".to_owned();
-        let message = Message {
-            room: "lobby".to_owned(),
-            room_id: 1,
-            seq: 9,
-            client: 5,
-            nick: "ann".to_owned(),
-            text: text.clone(),
-            action: false,
-            number: 1,
-            times,
-        };
+        let message = Message { times, ..example::message("ann", &text, 9) };
         let value: serde_json::Value = serde_json::from_str(&text_of(&Event::Message(message))).unwrap();
         let expected = serde_json::json!({
-            "v": 1, "type": "message", "room": "lobby", "nick": "ann", "client": 5, "text": text, "action": false,
+            "v": 1, "type": "message", "room": "lobby", "nick": "ann", "client": 7, "text": text, "action": false,
             "seq": 9, "sent_ns": 1, "routed_ns": 2, "delivered_ns": 3, "recv_ns": 4,
         });
         assert_eq!(value, expected);

@@ -8,6 +8,8 @@ mod config;
 mod connect;
 mod demo;
 mod doctor;
+#[cfg(test)]
+mod example;
 mod exit;
 mod inspect;
 mod json;

@@ -212,24 +212,15 @@ pub(crate) fn connection(event: &Event) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use halyard_client::{Lost, Times};
+    use crate::cli::example;
+    use halyard_client::Lost;
 
     fn plain() -> Show {
         Show { clock: Clock::stopped(), time: HOUR_MINUTE.to_owned(), colours: false }
     }
 
     fn message(text: &str, action: bool) -> Event {
-        Event::Message(Message {
-            room: "lobby".into(),
-            room_id: 1,
-            seq: 1,
-            client: 1,
-            nick: "ann".into(),
-            text: text.into(),
-            action,
-            number: 1,
-            times: Times::default(),
-        })
+        Event::Message(Message { action, ..example::message("ann", text, 1) })
     }
 
     #[test]

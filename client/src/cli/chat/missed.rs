@@ -120,20 +120,12 @@ fn said_again(then: &[&Text], now: &[Text]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::example;
     use halyard_client::Times;
 
     fn message(nick: &str, text: &str, seq: u64, at_ns: u64) -> Message {
-        Message {
-            room: "lobby".into(),
-            room_id: 1,
-            seq,
-            client: 7,
-            nick: nick.into(),
-            text: text.into(),
-            action: false,
-            number: seq,
-            times: Times { routed_ns: at_ns, ..Times::default() },
-        }
+        let times = Times { routed_ns: at_ns, ..Times::default() };
+        Message { times, ..example::message(nick, text, seq) }
     }
 
     fn texts(messages: &[Message]) -> Vec<&str> {

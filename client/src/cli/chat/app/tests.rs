@@ -12,6 +12,7 @@ use super::state::{App, Asked, Effect, Link, Overlay, Why};
 use super::window::{Membership, Place};
 use crate::cli::clock::{Clock, Moment};
 use crate::cli::config::{Config, TimeFormat};
+use crate::cli::example;
 
 /// In the room lobby with bob, without times, since these change.
 fn app(width: u16, height: u16) -> App {
@@ -31,17 +32,8 @@ fn app(width: u16, height: u16) -> App {
 }
 
 fn message(nick: &str, text: &str, seq: u64) -> Event {
-    Event::Message(Message {
-        room: "lobby".into(),
-        room_id: 1,
-        seq,
-        client: 7,
-        nick: nick.into(),
-        text: text.into(),
-        action: false,
-        number: seq,
-        times: Times { sent_ns: 1_000, routed_ns: 10_000, delivered_ns: 20_000, received_ns: 35_400 },
-    })
+    let times = Times { sent_ns: 1_000, routed_ns: 10_000, delivered_ns: 20_000, received_ns: 35_400 };
+    Event::Message(Message { times, ..example::message(nick, text, seq) })
 }
 
 fn press(app: &mut App, bytes: &str) -> Vec<Effect> {
