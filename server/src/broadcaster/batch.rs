@@ -82,3 +82,131 @@ impl Broadcaster {
         self.settle(now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::{Arc, Mutex, mpsc};
+
+    use halyard_ring::chat::{Kind, OverflowPolicy, Record};
+    use halyard_ring::{Consumer, Ring, RingOptions};
+
+    use super::*;
+    use crate::audit::Auditor;
+    use crate::broadcaster::{Arrival, Parts};
+    use crate::control::Control;
+    use crate::handover::Work;
+    use crate::inflight::InFlight;
+    use crate::job::NONE;
+    use crate::notice::Notices;
+    use crate::spill::{Overflow, Pool};
+    use crate::stats::Counters;
+
+    /// Members of room 0 (one more than it takes to be delivered to together) and of room 1; the third of each has a ring
+    /// that a burst fills.
+    const MEMBERS: usize = FROM_MEMBERS + 1;
+    const TIGHT: usize = 2;
+
+    struct Bench {
+        broadcaster: Broadcaster,
+        readers: Vec<Consumer<Record>>,
+        seqs: [u64; 2],
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let control = Arc::new(Control::new(Ring::heap(&RingOptions::mpsc(16))));
+            let arrivals = Arc::new(Mutex::default());
+            let mut broadcaster = Broadcaster::new(Parts {
+                index: 0,
+                peers: vec![None],
+                arrivals: Arc::clone(&arrivals),
+                notices: Arc::new(Notices::new(control)),
+                steward: mpsc::channel().0,
+                audit: Auditor::new(None),
+                counters: Arc::new(Counters::new(1)),
+                barrier: Arc::new(AtomicUsize::new(0)),
+                in_flight: Arc::new(InFlight::new(1)),
+            });
+            let mut readers = Vec::new();
+            for slot in 0..2 * MEMBERS {
+                let capacity = if slot % MEMBERS == TIGHT { 32 } else { 256 };
+                let ring = Ring::heap(&RingOptions::spsc(capacity));
+                readers.push(ring.consumer().unwrap());
+                let producer = ring.producer().unwrap();
+                arrivals.lock().unwrap().push_back(Arrival {
+                    id: slot as u32 + 1,
+                    slot: slot as u32,
+                    nick: format!("m{slot}").into(),
+                    pid: 1,
+                    ring,
+                    producer,
+                    overflow: Overflow { policy: OverflowPolicy::Spill, wait_ns: 0, records: 1000 },
+                    spill: Pool::new(1 << 20),
+                    series_max: 100,
+                });
+                let record = Record::new(Kind::Ping);
+                let room = (slot / MEMBERS) as u32;
+                for op in [Op::Add, Op::Enter] {
+                    broadcaster.carry_out(&mut Job::new(op, slot as u32, room, NONE, record));
+                }
+            }
+            Self { broadcaster, readers, seqs: [0; 2] }
+        }
+
+        /// The next message of the room; with notices it is one that is not put off.
+        fn next(&mut self, room: usize, op: Op) {
+            self.seqs[room] += 1;
+            let kind = if op == Op::Say { Kind::Message } else { Kind::Joined };
+            let mut record = Record::new(kind).with_body("ann", "hello");
+            record.room_seq = self.seqs[room];
+            self.broadcaster.carry_out(&mut Job::new(op, NONE, room as u32, NONE, record));
+        }
+
+        /// What has come to a member since the last time: the records' own numbers and the room's.
+        fn read(&mut self, member: usize) -> Vec<(u64, u64)> {
+            let mut seen = Vec::new();
+            while let Ok(record) = self.readers[member].try_pop() {
+                seen.push((record.number, record.room_seq));
+            }
+            seen
+        }
+    }
+
+    #[test]
+    fn a_burst_keeps_its_order_for_every_member_also_for_whom_the_ring_fills_amid_it() {
+        let mut bench = Bench::new();
+        // Delivered at once, so that the tight ring is full amid a batch: the second of what comes then.
+        for _ in 0..3 {
+            bench.next(0, Op::Room);
+        }
+        for _ in 0..2 * MOST + 5 {
+            bench.next(0, Op::Say);
+        }
+        assert!(bench.broadcaster.has_put_off());
+        // What cannot be put off, and another room's message, come behind what was.
+        bench.next(0, Op::Room);
+        assert!(!bench.broadcaster.has_put_off());
+        for room in [0, 0, 1, 1, 0, 1, 0] {
+            bench.next(room, Op::Say);
+        }
+        bench.broadcaster.deliver_batch();
+        let mut seen: Vec<Vec<(u64, u64)>> = (0..2 * MEMBERS).map(|member| bench.read(member)).collect();
+        assert_eq!(seen[TIGHT].len(), 32, "the rest waits");
+        // A burst that finds some waiting, and room for a part of it.
+        for _ in 0..MOST {
+            bench.next(0, Op::Say);
+        }
+        bench.broadcaster.deliver_batch();
+        for _ in 0..3 {
+            for (member, seen) in seen.iter_mut().enumerate() {
+                seen.extend(bench.read(member));
+            }
+            bench.broadcaster.poll(monotonic_ns());
+        }
+        for (member, seen) in seen.into_iter().enumerate() {
+            let all: Vec<_> = (1..=bench.seqs[member / MEMBERS]).map(|seq| (seq, seq)).collect();
+            assert_eq!(seen, all, "member {member}");
+        }
+    }
+}
