@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use halyard_client::{Client, ClientOptions, ServerName};
+use halyard_ring::chat::control_ring;
 use halyard_ring::{ProcessId, Ring, RingName, RingOptions};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
@@ -266,6 +267,29 @@ fn clean_removes_what_the_killed_left_and_nothing_else() {
     let nothing = halyard(&["clean", &name.0]);
     assert_eq!(nothing.status.code(), Some(0));
     assert!(stdout(&nothing).starts_with("nothing here"), "{nothing:?}");
+}
+
+/// The names that a server makes its control ring anew under.
+#[test]
+fn what_a_server_left_that_was_killed_amid_a_renewal_is_removed_by_clean_and_by_doctor() {
+    let name = Name::new("next");
+    let next = control_ring(&name.server()).next().unwrap();
+    let guessed = RingName::new(&format!("{next}.0123456789abcdef")).unwrap();
+    // One that is at it right now keeps its own.
+    let at_work = name.ring(".control.next.fedcba9876543210");
+    let living = Ring::<u64>::create(&at_work, &RingOptions::spsc(4)).unwrap();
+    for tool in [&["clean"][..], &["doctor", "--fix"]] {
+        for left in [&next, &guessed] {
+            Process::maker(left).killed();
+        }
+        assert_eq!(name.left().len(), 9, "three rings");
+        let done = halyard(&[tool, &[&name.0]].concat());
+        assert!(done.status.success(), "{done:?}");
+        let text = stdout(&done);
+        assert!(text.contains(next.as_str()) && text.contains(guessed.as_str()), "{text}");
+        assert_eq!(name.left().len(), 3, "{tool:?} leaves the living one's segment and semaphores");
+    }
+    living.unlink().unwrap();
 }
 
 #[test]

@@ -16,6 +16,8 @@ use crate::error::{ConnectError, SendError};
 use crate::event::{Event, Fault, Gap, Loss, Lost, Unusable};
 use crate::options::ClientOptions;
 
+mod first;
+
 /// Plays the server: numbers the records and writes them into the reply ring.
 struct Server {
     producer: Producer<Record>,
@@ -75,6 +77,7 @@ fn next(receiver: &mut Receiver) -> String {
                 told.is_some()
             )
         }
+        Event::Direct(direct) => format!("direct {} {}", direct.nick, direct.text.len()),
         Event::Answer(answer) => format!("answer {} {}", answer.command, answer.result.is_ok()),
         Event::Unusable(Unusable { number, why }) => format!("unusable {number} {why:?}"),
         other => format!("{other:?}"),

@@ -5,15 +5,17 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use halyard_client::{Client, ClientOptions, Event, Group, ServerName};
 use halyard_ring::chat::{Record, control_ring};
 use halyard_ring::guards::{Guard, take_out};
-use halyard_ring::{Ring, list_names};
+use halyard_ring::{Ring, RingName, RingView, list_names};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 
-use crate::util::{Place, Running};
+use crate::util::{LONG, Place, Running};
 
 /// Users and a group that need no entry anywhere.
 const SERVER: u32 = 61_002;
@@ -170,6 +172,47 @@ fn sessions_outlive_the_server_and_its_control_ring() {
     second.signal(Signal::SIGTERM);
     assert_eq!(second.end().code, Some(0));
     users.place.await_clean();
+}
+
+/// A group of one's own will do for this, and needs no other user.
+#[test]
+fn a_hello_that_went_down_with_the_control_ring_is_said_again() {
+    let place = Place::empty();
+    let group = Group::from_id(Gid::effective().as_raw());
+    let mut server = place.start(&["--group", &group.id().to_string(), "server"]);
+    server.err.await_line("serving");
+    let control = control_ring(&place.name);
+    let process = RingView::open(&control).unwrap().creator().unwrap();
+    server.signal(Signal::SIGSTOP);
+    await_true(|| process.is_stopped());
+    let options = ClientOptions::new(place.name.clone(), "ann").group(group).connect_timeout(LONG / 3);
+    let client = thread::spawn(move || Client::connect(&options));
+    // Its HELLO lies there, and nobody takes it.
+    await_true(|| RingView::open(&control).unwrap().inspect().counters.published == 1);
+    fs::OpenOptions::new()
+        .write(true)
+        .open(format!("/dev/shm{}", control.segment()))
+        .unwrap()
+        .set_len(0)
+        .unwrap();
+    server.signal(Signal::SIGCONT);
+    let client = client.join().unwrap().unwrap();
+    assert_eq!(RingView::open(&control).unwrap().inspect().renewals, 1);
+    client.join("lobby").unwrap();
+    let is_reply = |name: &RingName| name.as_str().starts_with(&format!("{}.reply.", place.name));
+    assert!(!list_names().unwrap().iter().any(is_reply), "the names go when it is let in, and not before");
+    assert_eq!(client.who().unwrap().len(), 1, "one session");
+    drop(client);
+    server.signal(Signal::SIGTERM);
+    server.end().with(0);
+}
+
+fn await_true(is_true: impl Fn() -> bool) {
+    let end = Instant::now() + LONG;
+    while !is_true() {
+        assert!(Instant::now() < end, "not within {LONG:?}");
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]
