@@ -5,8 +5,8 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
 use halyard_ring::{
-    CreateError, Mode, OpenError, Removal, Ring, RingName, RingOptions, RingView, Wait, list_names,
-    remove_dead,
+    CreateError, Mode, OpenError, ProcessId, Removal, Ring, RingName, RingOptions, RingView, Wait,
+    list_names, remove_dead,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -50,6 +50,31 @@ fn mismatch(name: &Name) -> (&'static str, u64, u64) {
     // The view takes any record size and finds the next field that does not fit it.
     assert!(ring == view || ring.0 == "record size", "{ring:?} {view:?}");
     ring
+}
+
+#[test]
+fn a_renewed_ring_names_who_is_expected_until_that_is_dropped_and_has_room_for_them_and_others() {
+    let name = Name::new();
+    let options = RingOptions::mpsc(8).owners(6);
+    let me = ProcessId::current();
+    let first = Ring::<u64>::create(&name.0, &options).unwrap();
+    let (second, expected) = first.renew_expecting(&options, &[me; 2]).unwrap();
+    let named = |ring: &Ring<u64>| ring.inspect().producers.len();
+    assert_eq!(named(&second), 2);
+    let attached = [second.producer().unwrap(), second.producer().unwrap()];
+    assert_eq!(named(&second), 4, "beside the entries that they take themselves");
+    // One of them died meanwhile, and its entry is another's now.
+    segment_file(&name).write_all_at(&1_u64.to_ne_bytes(), 1024 + 64 * 6).unwrap();
+    drop(expected);
+    assert_eq!(named(&second), 3);
+    drop(attached);
+    assert_eq!(named(&second), 1);
+
+    let (third, _expected) = second.renew_expecting(&options, &[me; 4]).unwrap();
+    assert_eq!(named(&third), 1);
+    let attached: Vec<_> = (0..5).map(|_| third.producer().unwrap()).collect();
+    assert_eq!((attached.len(), named(&third)), (5, 6), "four that were expected, and one more");
+    third.unlink().unwrap();
 }
 
 #[test]
