@@ -341,19 +341,19 @@ impl<R: Record> Consumer<R> {
             Pace::Look => {}
             Pace::Spin(spin) => return Ok(Some(spin)),
             Pace::TimedOut => return Err(PopError::TimedOut),
-            Pace::Sleep(max) => self.sleep(max),
+            Pace::Sleep(max) => self.sleep(max, pacer.has_lost_its_turn()),
         }
         Ok(None)
     }
 
-    fn sleep(&mut self, max: Duration) {
+    fn sleep(&mut self, max: Duration, has_lost_its_turn: bool) {
         if self.reader.has_token() {
             // Counting mode: a token, and a claim at the head: its owner posts for its own record only.
             std::thread::sleep(max.min(Duration::from_millis(1)));
         } else if let Ok(awaited @ (Head::Empty | Head::Claimed(_))) = self.reader.look() {
             let since = Instant::now();
             self.reader.park(awaited, self.nudges, max);
-            self.habit.slept(self.wait, since.elapsed());
+            self.habit.slept(self.wait, since.elapsed(), has_lost_its_turn);
         }
     }
 

@@ -30,7 +30,8 @@ enum Discipline {
 /// the virtual machine that this was measured on) while a round of `sched_yield` costs under 1 µs. Where it is not,
 /// since records are far apart, `adaptive` finds out: after a sleep of 20 times the time that it may yield for (a
 /// millisecond) a consumer yields only a few times before it sleeps, until two sleeps in a row were shorter. So what yields
-/// for nothing is a twentieth of a core at most.
+/// for nothing is a twentieth of a core at most. And where other programs keep the processors busy, a yield gives one of
+/// them a whole time slice; who has lost one so sleeps at once the next few hundred times.
 ///
 /// ```
 /// use halyard_ring::Wait;
@@ -160,24 +161,37 @@ const TRUST: u8 = 2;
 /// Over at the second look at the clock: as few yields as lie between two of them.
 const A_FEW: Duration = Duration::from_nanos(1);
 
+/// Yields that took so much longer than they were to last have let somebody else have the processor for a time slice.
+const LOST: Duration = Duration::from_micros(200);
+/// So many times a thread sleeps at once after that. With fewer, the next try would be in the 99th percentile.
+const CROWDED: u8 = 250;
+
 /// What the last sleeps of a thread say about the next wait. Where records are far apart, yielding in front of a sleep
-/// saves nothing and is most of what the thread costs.
+/// saves nothing and is most of what the thread costs. Where the processors are busy it costs a time slice, and more where
+/// the kernel takes what is left of its own from whoever yields.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Habit {
     /// Short sleeps to come until yielding counts as worth it.
     distrust: u8,
+    /// Sleeps to come without a yield in front of them.
+    crowded: u8,
 }
 
 impl Habit {
     /// The next wait's strategy: after a long sleep only so few yields that what comes right behind a record needs no
-    /// second wake-up.
+    /// second wake-up; none among busy programs.
     pub(crate) fn strategy(self, wait: Wait) -> Wait {
+        if self.crowded > 0 && wait.discipline == Discipline::Adaptive {
+            return Wait { discipline: Discipline::Block, ..wait };
+        }
         if self.distrust == 0 { wait } else { wait.yield_for(wait.yield_for.min(A_FEW)) }
     }
 
-    /// Notes how long a sleep lasted. One short sleep is not enough to trust again: it may have been for the second
+    /// Notes how long a sleep lasted, and whether yielding in front of it had [lost the
+    /// processor](Pacer::has_lost_its_turn). One short sleep is not enough to trust again: it may have been for the second
     /// record of a pair.
-    pub(crate) fn slept(&mut self, wait: Wait, time: Duration) {
+    pub(crate) fn slept(&mut self, wait: Wait, time: Duration, had_lost: bool) {
+        self.crowded = if had_lost { CROWDED } else { self.crowded.saturating_sub(1) };
         if time >= wait.yield_for.saturating_mul(RARE) {
             self.distrust = TRUST;
         } else {
@@ -220,6 +234,7 @@ pub(crate) struct Pacer {
     yielding_since: Option<Instant>,
     /// The time for yielding is over.
     done_yielding: bool,
+    has_lost_its_turn: bool,
 }
 
 /// Glances of a spinning wait between two full looks, which look at the clock, too: some microseconds.
@@ -229,7 +244,20 @@ const YIELDS: u32 = 8;
 
 impl Pacer {
     pub(crate) fn new(wait: Wait, timeout: Option<Duration>) -> Self {
-        Self { wait, timeout, deadline: None, rounds: 0, yielding_since: None, done_yielding: false }
+        Self {
+            wait,
+            timeout,
+            deadline: None,
+            rounds: 0,
+            yielding_since: None,
+            done_yielding: false,
+            has_lost_its_turn: false,
+        }
+    }
+
+    /// Whether somebody else had the processor for a time slice because this wait yielded.
+    pub(crate) fn has_lost_its_turn(&self) -> bool {
+        self.has_lost_its_turn
     }
 
     /// Pauses or yields as the strategy has it, or says that it is time to sleep or to give up. `limit`: look again
@@ -261,6 +289,7 @@ impl Pacer {
                 let since = *self.yielding_since.get_or_insert(now);
                 if discipline == Discipline::Adaptive && now - since >= self.wait.yield_for {
                     self.done_yielding = true;
+                    self.has_lost_its_turn = now - since >= self.wait.yield_for.saturating_add(LOST);
                     return self.sleep(limit);
                 }
                 std::thread::yield_now();
@@ -320,14 +349,39 @@ mod tests {
         let (all, few) = (YIELDS as usize + 1, YIELDS as usize);
         let mut habit = Habit::default();
         assert_eq!(yields(habit), all, "it goes on");
-        habit.slept(wait, long);
+        habit.slept(wait, long, false);
         assert_eq!(yields(habit), few);
-        habit.slept(wait, short);
+        habit.slept(wait, short, false);
         assert_eq!(yields(habit), few, "the second record of a pair");
-        habit.slept(wait, long);
-        habit.slept(wait, short);
-        habit.slept(wait, short);
+        habit.slept(wait, long, false);
+        habit.slept(wait, short, false);
+        habit.slept(wait, short, false);
         assert_eq!(yields(habit), all);
+    }
+
+    #[test]
+    fn yields_that_lost_the_processor_make_adaptive_sleep_at_once_for_a_while() {
+        let wait = Wait::adaptive().spins(0);
+        let yields_for = |time: Duration| {
+            let mut pacer = Pacer::new(wait, None);
+            assert_eq!(pacer.pace(None), Pace::Look);
+            pacer.rounds = YIELDS;
+            pacer.yielding_since = Instant::now().checked_sub(time);
+            assert_eq!(pacer.pace(None), Pace::Sleep(wait.recheck));
+            pacer.has_lost_its_turn()
+        };
+        assert!(yields_for(wait.yield_for + LOST));
+        let mut habit = Habit::default();
+        let sleeps_at_once =
+            |habit: Habit, wait| matches!(Pacer::new(habit.strategy(wait), None).pace(None), Pace::Sleep(_));
+        assert!(!sleeps_at_once(habit, wait));
+        habit.slept(wait, Duration::ZERO, true);
+        for _ in 0..CROWDED {
+            assert!(sleeps_at_once(habit, wait));
+            assert!(!sleeps_at_once(habit, Wait::yielding()), "who asks for yields gets them");
+            habit.slept(wait, Duration::ZERO, false);
+        }
+        assert!(!sleeps_at_once(habit, wait));
     }
 
     #[test]
