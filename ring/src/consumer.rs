@@ -118,7 +118,8 @@ impl<R: Record> Consumer<R> {
         Ok(record)
     }
 
-    /// Pops the next record, waiting for it as long as it takes.
+    /// Pops the next record, waiting for it as long as it takes. In the middle of a stream that it has nearly caught up with,
+    /// in a ring of 256 slots or more, it lets the producer get ahead by some microseconds.
     ///
     /// # Errors
     /// [`PopError::Closed`], [`PopError::Corrupt`] or [`PopError::Truncated`].

@@ -77,16 +77,19 @@ impl<R: Record> Producer<R> {
     /// [`PushError::Full`], [`PushError::Closed`], [`PushError::Corrupt`] or [`PushError::Truncated`], each with the record.
     #[inline(always)]
     pub fn try_push(&mut self, record: R) -> Result<(), PushError<R>> {
-        if self.put_at_once(&record) { Ok(()) } else { self.try_push_slowly(record) }
+        let claimed = self.writer.claim();
+        if self.put_at_once(claimed, &record) { Ok(()) } else { self.try_push_slowly(record) }
     }
 
-    /// Pushes a record, waiting for a free slot as long as it takes.
+    /// Pushes a record, waiting for a free slot as long as it takes. In the middle of a stream that has nearly filled a ring of
+    /// 256 slots or more it lets the consumer get ahead by some microseconds.
     ///
     /// # Errors
     /// [`PushError::Closed`], [`PushError::Corrupt`] or [`PushError::Truncated`], each with the record.
     #[inline(always)]
     pub fn push(&mut self, record: R) -> Result<(), PushError<R>> {
-        if self.put_at_once(&record) { Ok(()) } else { self.push_slowly(record, None) }
+        let claimed = self.writer.claim_in_stream();
+        if self.put_at_once(claimed, &record) { Ok(()) } else { self.push_slowly(record, None) }
     }
 
     /// Pushes a record, waiting for a free slot for at most `timeout`.
@@ -95,7 +98,8 @@ impl<R: Record> Producer<R> {
     /// [`PushError::TimedOut`], [`PushError::Closed`], [`PushError::Corrupt`] or [`PushError::Truncated`], each with the record.
     #[inline(always)]
     pub fn push_timeout(&mut self, record: R, timeout: Duration) -> Result<(), PushError<R>> {
-        if self.put_at_once(&record) { Ok(()) } else { self.push_slowly(record, Some(timeout)) }
+        let claimed = self.writer.claim_in_stream();
+        if self.put_at_once(claimed, &record) { Ok(()) } else { self.push_slowly(record, Some(timeout)) }
     }
 
     /// Like [`try_push`](Self::try_push), but copies only the record's first `used` bytes: for records whose reader
@@ -126,8 +130,8 @@ impl<R: Record> Producer<R> {
     /// Inlined where the record is made, and the slow ways take a copy of it: so it need not lie in memory before it lies
     /// in the slot.
     #[inline(always)]
-    fn put_at_once(&mut self, record: &R) -> bool {
-        let Ok(claimed) = self.writer.claim() else { return false };
+    fn put_at_once(&mut self, claimed: Result<Claimed, Reserve>, record: &R) -> bool {
+        let Ok(claimed) = claimed else { return false };
         #[cfg(feature = "faults")]
         self.write_half(claimed, record.as_bytes());
         copy_record_in(&self.writer.memory, claimed.0, record);
@@ -162,7 +166,7 @@ impl<R: Record> Producer<R> {
 
     #[inline(always)]
     fn put_waiting(&mut self, bytes: &[u8], timeout: Option<Duration>) -> Result<(), PushError<()>> {
-        match self.writer.claim() {
+        match self.writer.claim_in_stream() {
             Ok(claimed) if self.finish(claimed, bytes) => Ok(()),
             _ => self.put_slowly(bytes, timeout),
         }
@@ -220,12 +224,13 @@ impl<R: Record> Producer<R> {
         self.writer.publish(claimed).map_err(|_| Voided)
     }
 
-    /// Pushes as many of `records` as there is room for now, and wakes the consumer once. Returns how many.
+    /// Pushes as many of `records` as there is room for now, and wakes the consumer once. Returns how many. In a stream it
+    /// lets the consumer get ahead as [`push`](Self::push) does.
     ///
     /// # Errors
     /// [`PushError::Full`], [`PushError::Closed`], [`PushError::Corrupt`] or [`PushError::Truncated`] if not even the first went in.
     pub fn push_batch(&mut self, records: &[R]) -> Result<usize, PushError<()>> {
-        self.push_many(records.len(), |this, claimed, pushed| {
+        self.push_many(records.len(), Writer::claim_in_stream, |this, claimed, pushed| {
             let rest = &records[pushed..];
             let run = rest.len().min(this.writer.known_free() as usize);
             if run == 0 {
@@ -259,6 +264,7 @@ impl<R: Record> Producer<R> {
     fn push_many(
         &mut self,
         count: usize,
+        claim: fn(&mut Writer<Typed<R>>) -> Result<Claimed, Reserve>,
         mut put: impl FnMut(&mut Self, Claimed, usize) -> Result<usize, Voided>,
     ) -> Result<usize, PushError<()>> {
         let (mut pushed, mut passed_over) = (0, 0);
@@ -269,9 +275,9 @@ impl<R: Record> Producer<R> {
             if passed_over == PATIENCE {
                 break Err(PushError::Full(()));
             }
-            let claimed = match self.reserve() {
+            let claimed = match claim(&mut self.writer) {
                 Ok(claimed) => claimed,
-                Err(error) => break Err(error),
+                Err(reason) => break Err(self.refused(reason)),
             };
             match put(self, claimed, pushed) {
                 Ok(more) => pushed += more,
@@ -360,7 +366,7 @@ impl<R: Record> Producer<R> {
 
     #[inline(always)]
     fn reserve_waiting(&mut self, timeout: Option<Duration>) -> Result<Claimed, PushError<()>> {
-        match self.writer.claim() {
+        match self.writer.claim_in_stream() {
             Ok(claimed) => Ok(claimed),
             Err(reason) => self.await_room(reason, timeout),
         }

@@ -4,6 +4,7 @@ use super::{Producer, prefix};
 use crate::Record;
 use crate::error::PushError;
 use crate::memory::Memory;
+use crate::protocol::Writer;
 use crate::slot::copy_in;
 
 /// How many slots ahead of the one that is written are fetched in a batch.
@@ -38,7 +39,7 @@ impl<R: Record> Producer<R> {
         prefix_of: impl for<'a> Fn(&'a mut T, usize) -> (&'a R, usize),
     ) -> Result<usize, PushError<()>> {
         let count = sources.len();
-        self.push_many(count, |this, claimed, pushed| {
+        self.push_many(count, Writer::claim, |this, claimed, pushed| {
             let (record, used) = prefix_of(&mut sources[pushed], pushed);
             if pushed + (FETCHED as usize) < count {
                 this.writer.memory.prefetch_record_for_write(claimed.0.wrapping_add(FETCHED), used);

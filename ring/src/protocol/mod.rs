@@ -48,6 +48,7 @@
 //!   dropped by the one that finds nothing for it.
 
 mod ahead;
+mod lead;
 mod reader;
 mod writer;
 

@@ -3,6 +3,7 @@
 use super::ahead::Window;
 #[cfg(not(loom))]
 use super::is_taken;
+use super::lead::Lead;
 use super::{Damage, UNCERTAIN, bump, leave_quarantine, restore_tokens, wake_writers};
 use crate::memory::Memory;
 use crate::options::{Mode, RingKind};
@@ -114,11 +115,10 @@ impl<M: Memory + Clone> Reader<M> {
     #[cfg(not(loom))]
     #[inline(always)]
     pub(crate) fn has_record(&mut self) -> bool {
-        !self.counting && self.sees_record()
+        !self.counting && self.sees_record(true)
     }
 
     /// Whether records stand ready from the head on, as far as the last of so many says: a hint.
-    #[cfg(not(loom))]
     pub(crate) fn has_run(&self, count: u64) -> bool {
         let last = self.head.wrapping_add(count - 1);
         State(self.memory.state(last).load(Ordering::Relaxed)).is_ready_at(last)
@@ -127,11 +127,11 @@ impl<M: Memory + Clone> Reader<M> {
     /// What stands at the head now. Passes holes: positions that carry no record (I7).
     #[inline(always)]
     pub(crate) fn look(&mut self) -> Look {
-        if self.sees_record() { Ok(Head::Ready) } else { self.look_closer() }
+        if self.sees_record(false) { Ok(Head::Ready) } else { self.look_closer() }
     }
 
     #[inline(always)]
-    fn sees_record(&mut self) -> bool {
+    fn sees_record(&mut self, patient: bool) -> bool {
         let head = self.head;
         if self.ready_to != head {
             return true;
@@ -143,7 +143,7 @@ impl<M: Memory + Clone> Reader<M> {
         if ready {
             self.ready_to = head.wrapping_add(1);
             if self.seen_to == head {
-                self.look_ahead();
+                self.look_ahead(patient);
             }
         }
         ready
@@ -153,12 +153,17 @@ impl<M: Memory + Clone> Reader<M> {
     /// there is only one producer, then so have those before it, and their bytes are visible as well: it published
     /// them earlier (I4). Among many producers those are as good as certain to be, and are looked at one by one.
     #[inline(never)]
-    fn look_ahead(&mut self) {
+    fn look_ahead(&mut self, patient: bool) {
         let window = self.ahead.len();
         let last = self.head.wrapping_add(window - 1);
         if window > 1 {
             // No bug to plant here: with Relaxed, the fence in the first `take` would make up for it.
-            let state = State(self.memory.state(last).load(Ordering::Acquire));
+            let look = |position| State(self.memory.state(position).load(Ordering::Acquire));
+            let mut state = look(last);
+            if patient && !state.is_ready_at(last) && Lead::is_wanted(self.capacity, window) {
+                Lead::of_producer().wait(window, |offset| self.has_run(offset + 1));
+                state = look(last);
+            }
             if !state.is_ready_at(last) {
                 self.ahead.shrink();
                 self.seen_to = self.head.wrapping_add(1);

@@ -1,5 +1,6 @@
 //! The producer's side: claim, publish, and sleeping on a full ring.
 
+mod far;
 mod unwritten;
 
 use super::ahead::Window;
@@ -20,7 +21,7 @@ pub(crate) struct Writer<M> {
     pub(crate) memory: M,
     /// The next position to try; everything before it is taken (I2).
     next: u64,
-    /// Single producer: positions before this one are known to be free.
+    /// Single producer: positions before this one are known to be free. Among many: how far was looked.
     free_to: u64,
     ahead: Window,
     capacity: u64,
@@ -85,13 +86,24 @@ impl<M: Memory + Clone> Writer<M> {
     /// Takes the next position. In a single-producer ring nothing changes before it is published: the slot stays FREE.
     #[inline(always)]
     pub(crate) fn claim(&mut self) -> Result<Claimed, Reserve> {
+        self.claim_with(false)
+    }
+
+    /// [`claim`](Self::claim) for who has a moment: a stream that has nearly filled the ring lets the consumer get ahead.
+    #[inline(always)]
+    pub(crate) fn claim_in_stream(&mut self) -> Result<Claimed, Reserve> {
+        self.claim_with(true)
+    }
+
+    #[inline(always)]
+    fn claim_with(&mut self, patient: bool) -> Result<Claimed, Reserve> {
         if self.memory.header().reader.closed.load(Ordering::Relaxed) != 0 {
             return Err(Reserve::Closed);
         }
         if self.counting {
             return self.claim_counted(false);
         }
-        self.claim_slot()
+        self.claim_slot(patient)
     }
 
     fn is_closed(&self) -> bool {
@@ -99,12 +111,12 @@ impl<M: Memory + Clone> Writer<M> {
     }
 
     #[inline(always)]
-    fn claim_slot(&mut self) -> Result<Claimed, Reserve> {
+    fn claim_slot(&mut self, patient: bool) -> Result<Claimed, Reserve> {
         if !self.single {
-            return self.claim_shared();
+            return self.claim_shared(patient);
         }
         if self.next == self.free_to {
-            self.look_ahead()?;
+            self.look_ahead(patient)?;
         }
         Ok(Claimed(self.next))
     }
@@ -120,8 +132,11 @@ impl<M: Memory + Clone> Writer<M> {
         // Bounded, however many tokens somebody else posts.
         for _ in 0..=self.capacity {
             token = token || self.memory.space().try_wait();
-            let claimed =
-                if token || !planted(Mutant::TrustTokens) { self.claim_slot() } else { Err(Reserve::Full) };
+            let claimed = if token || !planted(Mutant::TrustTokens) {
+                self.claim_slot(false)
+            } else {
+                Err(Reserve::Full)
+            };
             match claimed {
                 // The token that `close` posts means no slot: it goes on to the next sleeper, who learns of it, too.
                 Err(Reserve::Full) if token && self.is_closed() && !planted(Mutant::KeepClosing) => {
@@ -138,43 +153,6 @@ impl<M: Memory + Clone> Writer<M> {
             }
         }
         Err(Reserve::Full)
-    }
-
-    /// Single producer: finds out how far slots are free, with one look for a window of them. Slots are freed in order:
-    /// if one is free, so are those before it, and their copies are done, too (I5).
-    #[inline(never)]
-    fn look_ahead(&mut self) -> Result<(), Reserve> {
-        let order = if planted(Mutant::RelaxedLookAhead) { Ordering::Relaxed } else { Ordering::Acquire };
-        let look = |position| State(self.memory.state(position).load(order));
-        let window = self.ahead.len();
-        let last = self.next.wrapping_add(window - 1);
-        let mut state = look(last);
-        if state == State::free(last) {
-            self.ahead.grow();
-            self.free_to = last.wrapping_add(1);
-            for offset in 1..window {
-                self.memory.prefetch_for_write(self.next.wrapping_add(offset - 1));
-            }
-            return Ok(());
-        }
-        self.ahead.shrink();
-        if window > 1 {
-            state = look(self.next);
-            if state == State::free(self.next) {
-                self.free_to = self.next.wrapping_add(1);
-                return Ok(());
-            }
-        }
-        self.ahead.reset();
-        Err(self.refuse(self.next, state))
-    }
-
-    /// Fetches the next slots, as far as so many bytes of a record reach, to be written soon.
-    #[inline]
-    pub(crate) fn prefetch(&self, slots: u64, bytes: usize) {
-        for offset in 0..slots {
-            self.memory.prefetch_record_for_write(self.next.wrapping_add(offset), bytes);
-        }
     }
 
     /// Watches the next slot until something changes there, for at most `glances`: the tight inside of a spinning wait.
@@ -196,7 +174,10 @@ impl<M: Memory + Clone> Writer<M> {
     }
 
     #[inline(always)]
-    fn claim_shared(&mut self) -> Result<Claimed, Reserve> {
+    fn claim_shared(&mut self, patient: bool) -> Result<Claimed, Reserve> {
+        if patient && self.next.wrapping_sub(self.free_to).cast_signed() >= 0 {
+            self.look_far();
+        }
         let position = self.next;
         let state = State(self.memory.state(position).load(Ordering::Acquire));
         if state != State::free(position) || !self.take(position) {
