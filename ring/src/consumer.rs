@@ -67,7 +67,7 @@ const REAP_EVERY: Duration = Duration::from_millis(100);
 
 /// So many records in one `drain` are a stream, and so many that stand ready are worth a visit.
 const RUN: u64 = 8;
-/// How often `drain` pauses (some 10 ns each) at a producer's heels.
+/// How often `drain` pauses (10 to 50 ns each, as the processor has it) at a producer's heels.
 const LEAD: u32 = 64;
 
 impl<R: Record> Consumer<R> {
@@ -129,7 +129,7 @@ impl<R: Record> Consumer<R> {
         self.take_one()
     }
 
-    /// Pops the next record, waiting for it for at most `timeout`.
+    /// Pops the next record, waiting for it for at most `timeout`, and in a stream for some microseconds as [`pop`](Self::pop) does.
     ///
     /// # Errors
     /// [`PopError::TimedOut`], [`PopError::Closed`], [`PopError::Corrupt`] or [`PopError::Truncated`].
@@ -155,7 +155,7 @@ impl<R: Record> Consumer<R> {
     /// Pops up to `max` records that are there now and hands each to `each`. Returns how many. Sleeping producers
     /// are woken once.
     ///
-    /// In the middle of a stream that it has caught up with, it lets the producer get ahead by about a microsecond
+    /// In the middle of a stream that it has caught up with, it lets the producer get ahead for some microseconds
     /// before it looks: a look at the slot that is being written takes the cache line away from whoever writes it.
     ///
     /// # Errors

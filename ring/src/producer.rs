@@ -92,7 +92,8 @@ impl<R: Record> Producer<R> {
         if self.put_at_once(claimed, &record) { Ok(()) } else { self.push_slowly(record, None) }
     }
 
-    /// Pushes a record, waiting for a free slot for at most `timeout`.
+    /// Pushes a record, waiting for a free slot for at most `timeout`, and in a stream for some microseconds as
+    /// [`push`](Self::push) does.
     ///
     /// # Errors
     /// [`PushError::TimedOut`], [`PushError::Closed`], [`PushError::Corrupt`] or [`PushError::Truncated`], each with the record.

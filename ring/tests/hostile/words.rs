@@ -180,6 +180,15 @@ fn a_huge_file_that_holds_nothing_is_refused_and_costs_nothing() {
     assert_eq!(std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap()), 0, "nothing was allocated");
 }
 
+/// Ends the thread that writes, also if an assertion fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A thread writes all over a ring for as long as others use it: no call of theirs is held beyond its time.
 #[test]
 fn a_ring_that_is_overwritten_all_the_time_holds_nobody() {
@@ -202,9 +211,9 @@ fn a_ring_that_is_overwritten_all_the_time_holds_nobody() {
                 }
             }
         });
-        let end = Instant::now() + LIMIT;
-        while refused < 50 || pushes + pops < 2000 {
-            assert!(Instant::now() < end, "{pushes} pushed, {pops} popped, {refused} refused");
+        let _stop = Stop(over);
+        // How many of them succeed is up to what is written when.
+        for _ in 0..500 {
             let began = Instant::now();
             match producer.push_timeout(pushes, Duration::from_millis(1)) {
                 Ok(()) => pushes += 1,
@@ -227,6 +236,6 @@ fn a_ring_that_is_overwritten_all_the_time_holds_nobody() {
             );
             let _ = (ring.reap(), ring.inspect(), consumer.audit());
         }
-        over.store(true, Ordering::Relaxed);
     });
+    assert!(refused > 0, "{pushes} pushed, {pops} popped");
 }
