@@ -15,7 +15,7 @@ const CAPACITY: u64 = 256;
 /// How far the other side is to get ahead, and how long to wait for that.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lead {
-    slots: u64,
+    pub(super) slots: u64,
     /// Slots that the other side must come on from one look to the next, or it is not worth waiting for.
     pace: u64,
     looks: u64,
@@ -91,6 +91,13 @@ mod tests {
             assert_eq!(waited(lead, lead.slots / 2 + 1), 2 * (lead.slots / 2 + 1));
             // Standing still, or slower than a stream: one look.
             assert_eq!((waited(lead, 0), waited(lead, WINDOW - 1)), (0, WINDOW - 1));
+            // A stream that has ended meanwhile: one more.
+            let looks = Cell::new(0);
+            lead.wait(WINDOW, |offset| {
+                looks.set(looks.get() + u64::from(offset == lead.slots));
+                offset < WINDOW
+            });
+            assert_eq!(looks.get(), 2);
             // Never there, however it moves: not for ever.
             let looks = Cell::new(0);
             lead.wait(WINDOW, |offset| offset != lead.slots || looks.replace(looks.get() + 1) > lead.looks);

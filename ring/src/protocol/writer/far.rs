@@ -45,11 +45,16 @@ impl<M: Memory + Clone> Writer<M> {
     }
 
     /// Among many producers: once in a window, whether it is free, which is a hint. Who claims looks at each slot.
+    ///
+    /// What is not free may have been taken by others since, in a ring that is all but empty. It is nearly full only if the
+    /// consumer has the lead to come still.
     #[inline(never)]
     pub(super) fn look_far(&mut self) {
         let window = self.ahead.len();
         let last = self.next.wrapping_add(window - 1);
-        if !self.seems_free(last) && self.await_lead(window) && !self.seems_free(last) {
+        let lead = self.next.wrapping_add(Lead::of_consumer(self.capacity).slots);
+        let is_nearly_full = !self.seems_free(last) && self.seems_unread(lead);
+        if is_nearly_full && self.await_lead(window) && !self.seems_free(last) {
             // In vain, and not again soon.
             self.ahead.reset();
         }
@@ -80,11 +85,61 @@ impl<M: Memory + Clone> Writer<M> {
         State(self.memory.state(position).load(Ordering::Relaxed)) == State::free(position)
     }
 
+    /// As a hint: whether the consumer is not done yet with what stood there a lap before.
+    fn seems_unread(&self, position: u64) -> bool {
+        State(self.memory.state(position).load(Ordering::Relaxed)).ahead_of(position) < 0
+    }
+
     /// Fetches the next slots, as far as so many bytes of a record reach, to be written soon.
     #[inline]
     pub(crate) fn prefetch(&self, slots: u64, bytes: usize) {
         for offset in 0..slots {
             self.memory.prefetch_record_for_write(self.next.wrapping_add(offset), bytes);
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::barrier::Barriers;
+    use crate::layout::Shape;
+    use crate::options::RingOptions;
+    use crate::region::Region;
+    use crate::semaphore::Semaphore;
+    use crate::typed::Typed;
+
+    fn push(writer: &mut Writer<Typed<u64>>, count: u64) {
+        for _ in 0..count {
+            let claimed = writer.claim_in_stream().expect("there is room");
+            writer.publish(claimed).expect("nobody has passed over it");
+        }
+    }
+
+    #[test]
+    fn a_producer_among_many_waits_in_a_ring_that_is_nearly_full_and_not_where_others_were_quicker() {
+        let shape = Shape::new(&RingOptions::mpsc(256).owners(2), size_of::<u64>());
+        let [ready, space] = [0; 2].map(Semaphore::unnamed);
+        let region = Region::heap(shape, Barriers::new(false), ready, space);
+        region.format_slots(0);
+        let memory = Typed::new(Arc::new(region));
+        let [mut one, mut other] = [1, 2].map(|owner| Writer::new(memory.clone(), owner));
+        // Up to its next look, which is then into what the other has taken.
+        push(&mut one, 27);
+        assert_eq!((one.free_to, one.ahead.len()), (27, 16));
+        push(&mut other, 40);
+        push(&mut one, 1);
+        assert_eq!((one.free_to, one.ahead.len()), (43, 16), "it has looked, and its window is as it was");
+        // The next look that goes beyond the ring's end.
+        push(&mut one, 244 - 68);
+        assert_eq!((one.free_to, one.ahead.len()), (244, 16));
+        push(&mut one, 1);
+        assert_eq!(
+            (one.free_to, one.ahead.len()),
+            (260, 2),
+            "a wait in vain, as nobody reads, begins the window anew"
+        );
     }
 }
