@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::document::{Document, Figure};
 use crate::failure::{DIFFERENT, Failure};
-use crate::figures::{Spread, Stat};
+use crate::figures::{Spread, Stat, times};
 
 /// Say what changed between two runs, beyond the noise of their rounds
 ///
@@ -211,7 +211,7 @@ fn change(figure: &Figure, stat: Stat, a: &[f64], b: &[f64], ratio: bool, thresh
     } else {
         Verdict::Worse
     };
-    let show = |value| if ratio { crate::table::times(value) } else { figure.unit.show(value) };
+    let show = |value| if ratio { times(value) } else { figure.unit.show(value) };
     Some(Change {
         id: figure.id.clone(),
         label: figure.label.clone(),

@@ -175,7 +175,7 @@ impl Unit {
             Self::Bytes => scaled(["B", "KiB", "MiB", "GiB"], 1024.0),
             Self::PercentOfCore => format!("{value:.2} %"),
             Self::Count => format!("{value:.0}"),
-            Self::Times => crate::table::times(value),
+            Self::Times => times(value),
         }
     }
 }
@@ -215,6 +215,16 @@ impl fmt::Display for Nanos {
             ns => (ns / 1e9, "s"),
         };
         f.pad(&format!("{} {unit}", three_digits(value)))
+    }
+}
+
+/// A ratio for people.
+pub(crate) fn times(ratio: f64) -> String {
+    match ratio {
+        ratio if ratio < 0.0995 => format!("{ratio:.3} ×"),
+        ratio if ratio < 9.995 => format!("{ratio:.2} ×"),
+        ratio if ratio < 99.95 => format!("{ratio:.1} ×"),
+        ratio => format!("{ratio:.0} ×"),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::document::{Document, Figure};
-use crate::figures::{Nanos, Spread, Stat, Unit};
+use crate::figures::{Nanos, Spread, Stat, Unit, times};
 
 /// Width of a column.
 const WIDE: usize = 15;
@@ -118,16 +118,6 @@ fn beside(document: &Document, figure: &Figure) -> String {
         Some(ratio) => times(ratio.median),
         None if document.is_floor(figure) => "floor".to_owned(),
         None => String::new(),
-    }
-}
-
-/// A ratio for people.
-pub(crate) fn times(ratio: f64) -> String {
-    match ratio {
-        ratio if ratio < 0.0995 => format!("{ratio:.3} ×"),
-        ratio if ratio < 9.995 => format!("{ratio:.2} ×"),
-        ratio if ratio < 99.95 => format!("{ratio:.1} ×"),
-        ratio => format!("{ratio:.0} ×"),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::html::escape;
 use crate::document::{Document, Figure};
-use crate::table::times;
+use crate::figures::times;
 
 const WIDTH: f64 = 760.0;
 const LEFT: f64 = 4.0;

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::html::escape;
 use super::{bars, plot};
 use crate::document::{Document, Figure};
-use crate::figures::{Spread, Stat, Unit};
-use crate::table::{between, plural, times};
+use crate::figures::{Spread, Stat, Unit, times};
+use crate::table::{between, plural};
 
 const STYLE: &str = include_str!("page.css");
 

@@ -10,6 +10,7 @@ mod commands;
 mod fair;
 mod history;
 mod newcomers;
+mod nonsense;
 mod post;
 mod renew;
 mod rounds;
@@ -43,6 +44,7 @@ use admission::Greeting;
 use bars::Bars;
 use fair::{Fair, Turn};
 use newcomers::Newcomers;
+use nonsense::LogLimit;
 use renew::Health;
 use session::{Known, Session};
 pub(crate) use settle::Orphans;
@@ -54,13 +56,6 @@ const BATCH: usize = 64;
 const IDLE: Duration = Duration::from_secs(1);
 /// How long the shutdown waits for records that are being written, and for broadcasters to deliver.
 const DRAIN: Duration = Duration::from_secs(1);
-/// A client is told at most this often of records that are no answers.
-const COMPLAIN_EVERY_NS: u64 = 1_000_000_000;
-/// Of so many records of unknown clients one looks at the clock, whether it is time to look into it.
-const STRAYS: u32 = 64;
-/// A log line about nonsense in the control ring comes at most this often.
-const LOG_EVERY: Duration = Duration::from_secs(1);
-
 /// What a router is made of.
 pub(crate) struct Parts {
     pub(crate) config: Arc<Config>,
@@ -117,25 +112,6 @@ pub(crate) struct Router {
     stopping: bool,
 }
 
-/// Keeps a flood of the same complaint out of the log.
-struct LogLimit {
-    last: Option<Instant>,
-    suppressed: u64,
-}
-
-impl LogLimit {
-    /// How many complaints were swallowed since the last one that was told, if this one may be told.
-    fn pass(&mut self) -> Option<u64> {
-        let now = Instant::now();
-        if self.last.is_some_and(|last| now - last < LOG_EVERY) {
-            self.suppressed += 1;
-            return None;
-        }
-        self.last = Some(now);
-        Some(std::mem::take(&mut self.suppressed))
-    }
-}
-
 impl Router {
     pub(crate) fn new(mut parts: Parts) -> Self {
         let fair = Fair::new(parts.config.window, parts.config.quantum);
@@ -162,7 +138,7 @@ impl Router {
             job: Job::empty(),
             flights: 0,
             text: String::new(),
-            nonsense: LogLimit { last: None, suppressed: 0 },
+            nonsense: LogLimit::default(),
             strays: 0,
             health: Health::new(),
             settling,
@@ -289,22 +265,6 @@ impl Router {
         }
     }
 
-    /// A record bears an id that nobody has: damage, a client that does not know yet that its session is over, or a flood
-    /// of them. Nobody is told, so of a flood only the first in a while is looked into.
-    fn stray(&mut self, record: &Record) {
-        let is_first = self.strays.is_multiple_of(STRAYS);
-        self.strays = if is_first && self.is_suspicion_due() { 1 } else { self.strays + 1 };
-        if self.strays != 1 {
-            self.parts.counters.router.unknown_sender.add(1);
-            self.nonsense.suppressed += 1;
-            return;
-        }
-        if !self.is_scribbled() {
-            self.parts.counters.router.unknown_sender.add(1);
-            self.nonsense(record, "record from an unknown client");
-        }
-    }
-
     /// Handles a record of a known client whose turn it is.
     fn carry_on(&mut self, slot: u32, record: &Record, now: u64) {
         let Some(session) = &mut self.sessions[slot as usize] else { return };
@@ -380,41 +340,6 @@ impl Router {
             return self.malformed(slot, record, ErrorCode::Malformed, now);
         }
         self.carry_out(slot, record, message, now);
-    }
-
-    fn malformed(&mut self, slot: u32, record: &Record, code: ErrorCode, now: u64) {
-        if self.is_scribbled() {
-            // This is not what the client wrote. It will send it again.
-            return;
-        }
-        self.parts.counters.router.malformed.add(1);
-        if let Some(session) = &mut self.sessions[slot as usize] {
-            session.long.forget();
-            session.window.mark(record.command);
-        }
-        self.error(slot, code, record.command, now);
-        self.nonsense(record, "malformed record");
-    }
-
-    fn nonsense(&mut self, record: &Record, what: &str) {
-        if let Some(more) = self.nonsense.pass() {
-            tracing::warn!(
-                client = record.client,
-                kind = record.kind,
-                command = record.command,
-                more,
-                "{what}"
-            );
-        }
-    }
-
-    /// Tells a client of a record that bears its id and is no command of its own, in an ERROR that answers nothing.
-    fn complain(&mut self, slot: u32, code: ErrorCode, now: u64) {
-        let Some(session) = &mut self.sessions[slot as usize] else { return };
-        if now.saturating_sub(session.complained_ns) >= COMPLAIN_EVERY_NS {
-            session.complained_ns = now;
-            self.error(slot, code, 0, now);
-        }
     }
 
     fn error(&mut self, slot: u32, code: ErrorCode, command: u64, now: u64) {
